@@ -17,6 +17,7 @@ import click
 import msgspec
 import yaml
 
+from commands.operations import OF_FILES
 from commands.providers import read_keys, read_text
 from intercept.formats.json_text import decode_unique
 from limits.policies.policy import AnyPolicy
@@ -35,12 +36,7 @@ MAX_FILE_BYTES = 16 * 1024 * 1024
 SECTIONS = ("users", "groups", "policies", "providers")
 PATHS = "must be everyone, groups/GROUP, users/USER or tokens/TOKEN"
 
-FIELDS_OF_FILES = {
-    "ca_file": "ca_certificates",
-    "client_certificate_file": "client_certificate",
-    "proxy_credentials_file": "proxy_credentials",
-    "aws_access_key_file": "aws_access_key",
-}
+FIELDS_OF_FILES = {flag[2:].replace("-", "_"): field for field, flag in OF_FILES.items() if field != "keys"}
 """By the field that names a file, the field of a provider that gets its content."""
 
 B = TypeVar("B", bound=Body)

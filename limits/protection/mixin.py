@@ -64,11 +64,6 @@ class OverloadProtectionMixin(RequestHandler):
         for held in self._held:
             held.charge(amounts, reserve)
 
-    @property
-    def holds_slots(self) -> bool:
-        """Whether the request was admitted, and is not over."""
-        return bool(self._held)
-
     def release_slots(self) -> None:
         """Free what the request holds, and whatever it would still take; may be called at any time and again."""
         held, self._held = self._held, ()
