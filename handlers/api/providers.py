@@ -1,4 +1,4 @@
-"""Providers: which there are, changes of those in the database, and how they and the bridge's keys fare."""
+"""Providers: which there are, changes of those in the database, and how the bridge's keys fare."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from msgspec.structs import replace
 from handlers.bridge import Bridge
 from handlers.operations.operation import AUDITORS, OWNERS, Ask, operation
 from handlers.operations.problems import INVALID_BODY
-from handlers.operations.query import InHours
 from handlers.problems import Problem, ValidationProblem
 from intercept.times import format_time
 from limits.protection.circuit_breaker import CircuitState
@@ -30,11 +29,8 @@ from resources.providers import (
     ProviderKey,
     RefusedKey,
 )
-from resources.recorded.provider_usage import MAX_MODELS, ProviderUsage, worst_of
 from storage.providers.documents import StoredKey, StoredProvider
 from storage.providers.sealing import SealError
-from storage.queries.attempts import read_attempts
-from storage.queries.questions.question import By, Dimension, Question
 from upstream.credentials.access import Credential, credential_hint
 from upstream.credentials.keys import KeyPool, KeyRefusal
 from upstream.providers import provider_check
@@ -146,7 +142,8 @@ def _circuit(bridge: Bridge, name: str) -> CircuitState | None:
     """The worst state of a provider's circuits; closed where it has none yet."""
     if bridge.breakers is None:
         return None
-    return worst_of(state for key, state in bridge.breakers.states().items() if key.provider == name)
+    states = {state for key, state in bridge.breakers.states().items() if key.provider == name}
+    return next((one for one in (CircuitState.OPEN, CircuitState.HALF_OPEN) if one in states), CircuitState.CLOSED)
 
 
 def _availability(disabled: bool, keys: list[DetailedKey]) -> Availability:
@@ -303,34 +300,3 @@ async def check_provider(ask: Ask, name: Name) -> ProviderCheck:
     results = await provider_check.check_provider(provider, ask.bridge.upstream)
     keys = [KeyCheck(one.hint, one.is_well, one.status, one.message, one.models) for one in results]
     return ProviderCheck(all(one.is_well for one in results), keys)
-
-
-@operation("GET", "providers/{name}/usage", AUDITORS)
-async def get_provider_usage(
-    ask: Ask, name: Annotated[str, doc("The name of the provider.")], query: InHours
-) -> ProviderUsage:
-    """Read how a provider fares.
-
-    Whether it is up, its circuit, its keys, and what all its calls of the time range add up to, of each model too. The requests
-    are those of the latest 5,000 calls of all providers together, and `up` is what became of the latest of these.
-    """
-    bridge = ask.bridge
-    provider = bridge.providers.get(name)
-    if provider is None:
-        raise Problem(404, UNKNOWN.format(name))
-    start, end = query.range(bridge.now())
-    question = Question(start, end, {"provider_name": name}, by=(By(Dimension.MODEL),), limit=MAX_MODELS)
-    answer = await bridge.questions.answer(question)
-    latest = await read_attempts(bridge.database, start, end)
-    return ProviderUsage.of(configured(bridge, provider), latest, _circuits(bridge, name), question, answer)
-
-
-def _circuits(bridge: Bridge, name: str) -> dict[str, CircuitState] | None:
-    """The worst circuit of each model; None where circuits are off."""
-    if bridge.breakers is None:
-        return None
-    states: dict[str, list[CircuitState]] = {}
-    for key, state in bridge.breakers.states().items():
-        if key.provider == name:
-            states.setdefault(key.model, []).append(state)
-    return {model: worst_of(each) for model, each in states.items()}

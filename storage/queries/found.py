@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from operator import add
@@ -60,53 +59,6 @@ class ErrorGroup(Struct):
         self.first_at = min(self.first_at, other.first_at)
         self.calls += other.calls
         self.users |= other.users
-
-
-class Attempts(Struct):
-    """The requests to a provider, and how these went.
-
-    A response that began and broke off is failed, and so is a 5xx. Refusals (4xx) count as answered. What a client or a server
-    broke off says nothing.
-
-    Attributes:
-        requests: How many there were, also for calls that another provider answered.
-        rate_limited: How many of these it answered with 429.
-        failed: How many of these it failed.
-        answered_at: When the latest call started of those that it answered.
-        failed_at: The same of those that it failed.
-    """
-
-    requests: int = 0
-    rate_limited: int = 0
-    failed: int = 0
-    answered_at: datetime | None = None
-    failed_at: datetime | None = None
-
-    def add(self, other: Attempts) -> None:
-        """Add requests to another model of the same provider."""
-        self.requests += other.requests
-        self.rate_limited += other.rate_limited
-        self.failed += other.failed
-        self.answered_at = max(filter(None, (self.answered_at, other.answered_at)), default=None)
-        self.failed_at = max(filter(None, (self.failed_at, other.failed_at)), default=None)
-
-    @property
-    def is_up(self) -> bool | None:
-        """Whether the latest request was answered; None without requests."""
-        if self.answered_at is None or self.failed_at is None:
-            return None if self.answered_at is self.failed_at else self.failed_at is None
-        return self.answered_at > self.failed_at
-
-
-class LatestAttempts(Struct):
-    """The requests of the latest calls, by provider and model; and since when calls were looked at."""
-
-    by_model: Mapping[tuple[str, str], Attempts]
-    since: datetime
-
-    def of(self, provider: str) -> dict[str, Attempts]:
-        """Return those to a provider, by model."""
-        return {model: one for (name, model), one in self.by_model.items() if name == provider}
 
 
 class RecordedDay(Struct):

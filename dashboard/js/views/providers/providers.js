@@ -12,7 +12,7 @@ import { List, Pane } from "../../parts/list.js";
 import { Empty, Failure, Pending } from "../../parts/states.js";
 import { send } from "../../server/api.js";
 import { useChange, useResource } from "../../server/resource.js";
-import { itemsOf, limitedShare, linesOf, percent, plural, speed, time, usd, waits, whole, words } from "../../text/format.js";
+import { itemsOf, linesOf, percent, plural, speed, time, usd, waits, whole, words } from "../../text/format.js";
 import { providerTypes } from "../../text/vocabulary.js";
 import { SpeedTable } from "../explore/speed.js";
 
@@ -32,7 +32,7 @@ const FIELDS = [
   },
   { name: "weight", label: "Weight", hint: "Its share of the load among itself and those, 0 to 1000; 0 takes none.", inputmode: "numeric", read: Number },
 ];
-const RESULTS = { up: "answered", down: "failed", unknown: "" };
+const MAX_MODELS = 50;
 
 export default function Providers({ route: { id, params }, route, user: me }) {
   const listed = useResource("providers/configured", {}, { every: EVERY_MS });
@@ -116,9 +116,10 @@ function ProviderPane({ listed, me, keys, span, range, model, tz, onClose, onCha
   const { name } = listed;
   const path = `providers/${encodeURIComponent(name)}`;
   const { data, error, reload } = useResource(path, {}, { every: EVERY_MS });
-  const usage = useResource(`${path}/usage`, span, { every: EVERY_MS });
+  const usage = useResource("stats", { ...span, bucket: "all", q: searchFor({ provider_name: name }), group_by: "model", limit: MAX_MODELS }, { every: EVERY_MS });
   const narrowed = { provider_name: name, ...(model && { model }) };
-  const spread = useResource("stats", { ...span, bucket: "all", q: searchFor(narrowed) }, { every: EVERY_MS });
+  const ofModel = useResource(model ? "stats" : null, { ...span, bucket: "all", q: searchFor(narrowed) }, { every: EVERY_MS });
+  const spread = model ? ofModel : usage;
   const changed = () => {
     reload();
     onChanged();
@@ -130,8 +131,8 @@ function ProviderPane({ listed, me, keys, span, range, model, tz, onClose, onCha
     <${Pane} label="Provider" title=${name} mark=${html`<span class="role">${data?.state ?? listed.state}</span>`} onClose=${onClose}>
       <${Pending} data=${data} error=${error} retry=${reload} />
       ${usage.error && html`<${Failure} error=${usage.error} retry=${usage.reload} />`}
-      ${data && html`<${Setup} provider=${data} up=${usage.data?.up} />`}
-      ${usage.data && html`<section><h3>In this time</h3><${Total} usage=${usage.data} range=${range} tz=${tz} /></section>`}
+      ${data && html`<${Setup} provider=${data} />`}
+      ${usage.data && html`<section><h3>In this time</h3><${Total} name=${name} usage=${usage.data} range=${range} tz=${tz} /></section>`}
       ${
         spread.data?.total.interceptions > 0 &&
         html`
@@ -142,7 +143,7 @@ function ProviderPane({ listed, me, keys, span, range, model, tz, onClose, onCha
           </section>
         `
       }
-      ${usage.data?.models.length > 0 && html`<section><h3>Models</h3>${usage.data.models.map((one) => html`<${Model} key=${one.model} provider=${name} model=${one} keys=${keys} range=${range} open=${one.model === model} />`)}</section>`}
+      ${usage.data?.groups.length > 0 && html`<section><h3>Models</h3>${usage.data.groups.map(({ group, total }) => html`<${Model} key=${group.model} provider=${name} model=${group.model} total=${total} keys=${keys} range=${range} open=${group.model === model} />`)}</section>`}
       ${data && html`<section><h3>Keys</h3><${Keys} provider=${data} /></section>`}
       ${data && isOwner && html`<section><h3>Check</h3><${Check} path=${path} /></section>`}
       ${data && isOwner && isManaged && html`<section><h3>Change</h3><${Change} key=${data.changed_at} provider=${data} path=${path} onChanged=${changed} /></section>`}
@@ -161,9 +162,8 @@ function ProviderPane({ listed, me, keys, span, range, model, tz, onClose, onCha
   `;
 }
 
-function Setup({ up, provider: { name, type, base_url: url, credential, region, project, fallback, weight, circuit, changed_at: changed } }) {
+function Setup({ provider: { name, type, base_url: url, credential, region, project, fallback, weight, circuit, changed_at: changed } }) {
   const facts = [
-    ["Its latest request", up && RESULTS[up]],
     ["Type", type],
     ["Base URL", url],
     ["Key is sent as", credential],
@@ -181,8 +181,8 @@ function Setup({ up, provider: { name, type, base_url: url, credential, region, 
 }
 
 /** What all calls of the range add up to. */
-function Total({ usage, range, tz }) {
-  const { name, from, since, total } = usage;
+function Total({ name, usage, range, tz }) {
+  const { total } = usage;
   const calls = (terms) => href("interceptions", "", { q: searchFor({ provider_name: name, ...terms }), ...range });
   const facts = [
     ["Calls", html`<a href=${calls({})}>${whole(total.interceptions)}</a>`],
@@ -193,36 +193,31 @@ function Total({ usage, range, tz }) {
     ["First byte", total.first_byte_ms && waits(total.first_byte_ms)],
   ];
   return html`
-    <p class="quiet">${rangeText(timesOf(usage), tz)}${since > from && `; requests are those of the latest calls, since ${time(since)}`}</p>
+    <p class="quiet">${rangeText(timesOf(usage), tz)}</p>
     <${Facts} facts=${facts} />
   `;
 }
 
-/** A model: whether it works, and opened how it fares. */
-function Model({ provider, model: one, keys, range, open }) {
+/** A model, and opened how it fares. */
+function Model({ provider, model, total, keys, range, open }) {
   const shown = useRef(null);
   useEffect(() => {
     if (open) shown.current.scrollIntoView({ block: "nearest" });
   }, [open]);
-  const { model, up, requests, failed, circuit, total, answered_at: answered, failed_at: failedAt } = one;
   const wait = total.first_byte_ms;
   const facts = [
     ["Calls", whole(total.interceptions)],
-    ["Requests", requests],
-    ["Failed requests", failed && `${failed}, last ${time(failedAt)}`],
-    ["Answered last", answered && time(answered)],
-    ["Answered with 429", limitedShare(one) || "none"],
+    ["Failed", total.failed > 0 && whole(total.failed)],
     ["Whole call", total.duration_ms && waits(total.duration_ms)],
     ["First byte", wait && waits(wait)],
     ["Of that the bridge", total.bridge_ms && waits(total.bridge_ms)],
     ["Speed", total.tokens_per_second && speed(total.tokens_per_second)],
     ["Cost", total.cost_usd !== null && usd(total.cost_usd)],
-    ["Circuit", circuit && words(circuit)],
     ["Keys", keys],
   ];
   return html`
     <details ref=${shown} class="model" open=${open}>
-      <summary><span class="role">${up}</span> ${model} <span class="quiet">${wait ? waits(wait) : ""}</span></summary>
+      <summary>${model} <span class="quiet">${wait ? waits(wait) : ""}</span></summary>
       <${Facts} facts=${facts} />
       <p class="quiet"><a href=${href("interceptions", "", { q: searchFor({ provider_name: provider, model }), ...range })}>Calls of ${model}</a></p>
     </details>

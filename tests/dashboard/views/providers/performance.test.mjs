@@ -1,14 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { limitedShare, speed, waits } from "../../../../dashboard/js/text/format.js";
+import { speed, waits } from "../../../../dashboard/js/text/format.js";
 
 test("waits are those of half of the calls and of most", () => {
   assert.equal(waits({ p50: 412, p95: 2210 }), "412 ms, p95 2.21 s");
-});
-
-test("a share of 429 is told where there is one", () => {
-  assert.equal(limitedShare({ requests: 200, rate_limited: 50 }), "25 %");
-  assert.equal(limitedShare({ requests: 200, rate_limited: 0 }), "");
 });
 
 test("the speed has a digit more where it is slow", () => {
