@@ -30,7 +30,7 @@ def histogram(buckets: Iterable[int]) -> int:
 def pack(histogram: int) -> bytes:
     """Return a histogram as the database has it: a byte for its first bucket, then the digits, lowest first.
 
-    One below zero, of calls that were taken away from a rollup that had just expired, is empty.
+    One below zero is empty.
     """
     histogram = max(histogram, 0)
     first = _first_bucket(histogram)

@@ -118,9 +118,7 @@ class Answer(Struct):
         rest = AnswerGroup((), {}, {})
         rest.add(self.total)
         for group in self.groups:
-            # The rollups of a minute expire one by one.
-            points = {at: point for at, point in group.points.items() if at in rest.points}
-            rest.add(AnswerGroup((), group.total, points), -1)
+            rest.add(group, -1)
         rest.points = {at: point for at, point in rest.points.items() if any(point.values())}
         return rest
 

@@ -314,15 +314,6 @@ async def test_until_when_all_is_counted_and_what_is_gone_is_told(database):
 
 
 @pytest.mark.gen_test
-async def test_a_rollup_that_has_expired_before_others_of_its_time_is_no_error(database):
-    await count(database, *(Call(number, model=f"model-{number % 2}") for number in range(1, 4)))
-    await database.rollups.delete_many({"level": "everyone", "bucket": "day"})
-    response = await Questions(database).answer(replace(THREE_DAYS, by=(MODEL,), limit=1, period=Period.DAY))
-    assert [(one.key, one.points[MIDNIGHT]["interceptions"]) for one in response.groups] == [(("model-1",), 2)]
-    assert response.others.points == {}
-
-
-@pytest.mark.gen_test
 async def test_refusals_are_added_up(database):
     at = MIDNIGHT + timedelta(hours=1)
     rows = [("rate", ADA, 3), ("rate", BOB, 1), ("concurrency", ADA, 2)]
