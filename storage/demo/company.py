@@ -81,7 +81,6 @@ class Company(Struct, frozen=True):
     tools: Mapping[str, Mapping[str, tuple[str, ...]]]
     agents: Mapping[str, str]
     failures: Mapping[str, tuple[Failure, ...]]
-    too_long: Failure
 
     def tools_of(self, kind: SessionKind) -> Mapping[str, tuple[str, ...]]:
         """The tools of a kind of work with their inputs; empty for single calls."""

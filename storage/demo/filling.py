@@ -8,11 +8,13 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
+from operator import itemgetter
 from random import Random
 from time import monotonic
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from intercept.refusals import Refusal
 from limits.policies.compiled import Level
 from limits.policies.policy import Budget, Models, PolicyLimits, Rate, SharedLimits, SharedPolicy
 from storage.accounts.groups import Groups
@@ -20,7 +22,7 @@ from storage.accounts.identities import Identities
 from storage.accounts.token_uses import TokenUses
 from storage.accounts.users import Identity, Role, User
 from storage.demo.company import DOMAIN, company
-from storage.demo.sessions import InventedCall, InventedPerson, InventedRefusal, calls_of, new_id, refusals_of
+from storage.demo.sessions import InventedCall, InventedPerson, calls_of, new_id, refusals_of
 from storage.derived.refusal_recorder import RefusalRecorder
 from storage.mongo.database import Database
 from storage.policies.store import PolicyStore
@@ -47,7 +49,7 @@ _TAKE: Final = "take the demo company"
 class _Day(NamedTuple):
     documents: list[dict[str, Any]]
     calls: list[InventedCall]
-    refused: list[InventedRefusal]
+    refused: list[tuple[datetime, Refusal]]
 
 
 class Filling:
@@ -130,7 +132,7 @@ class Filling:
         company, people, random, until = self._company, self._people, self._random, self._until
         calls = calls_of(company, people, random, day, until)
         documents = list(self._documents(calls))
-        return _Day(documents, calls, sorted(refusals_of(company, people, random, day, until), key=lambda one: one.at))
+        return _Day(documents, calls, sorted(refusals_of(company, people, random, day, until), key=itemgetter(0)))
 
     def _documents(self, calls: Iterable[InventedCall]) -> Iterable[dict[str, Any]]:
         """Make the documents of calls that have ended.

@@ -75,8 +75,7 @@ class _Said(NamedTuple):
 class InventedSession:
     """A session, made call by call.
 
-    `trouble` is the share of calls that fail at first. `name` is of the session, where the client says it and another
-    agent has begun it.
+    `name` is of the session, where the client says it and another agent has begun it.
     """
 
     def __init__(
@@ -87,12 +86,10 @@ class InventedSession:
         kind: SessionKind,
         at: datetime,
         *,
-        trouble: float = FAILS,
         name: str | None = None,
         agent: SessionAgent = SessionAgent(),  # noqa: B008 - it cannot be changed
     ) -> None:
         self._company, self._random, self._person, self._kind, self._at = company, random, person, kind, at
-        self._trouble = trouble
         self._agent = agent
         self._name = name or (str(new_id(random)) if kind.tools else None)
         self._uses = company.tools_of(kind)
@@ -121,7 +118,7 @@ class InventedSession:
         is_broken = self._cached > 0 and self._break()
         said = _Said(UserPrompt(prompt=self._prompt()), ()) if typed else _Said(None, tuple(self._results()))
         attempt = 0
-        while random.random() < self._trouble and attempt < 3:
+        while random.random() < FAILS and attempt < 3:
             yield self._failed(said, attempt)
             attempt += 1
             self._at += timedelta(seconds=random.uniform(0.6, 2.5) * 2**attempt)
@@ -139,7 +136,7 @@ class InventedSession:
             hints = {"request_class": "subagent", "agent_type": types[text]}
             agent = SessionAgent(id=f"{random.getrandbits(32):08x}", hints=hints)
             begun = self._company, random, self._person, self._kind.of_agent, self._at
-            calls += InventedSession(*begun, trouble=self._trouble, name=self._name, agent=agent).calls()
+            calls += InventedSession(*begun, name=self._name, agent=agent).calls()
         if calls:
             self._at = max(call.ending.ended_at for call in calls) + timedelta(seconds=random.uniform(0.1, 0.5))
             yield from sorted(calls, key=lambda call: call.start.started_at)
@@ -206,10 +203,7 @@ class InventedSession:
         random = self._random
         start = self._start(said, attempt)
         sent_at = self._at + timedelta(milliseconds=random.uniform(3, 25))
-        if attempt == 0 and self._context > 190_000:
-            failure = self._company.too_long
-        else:
-            failure = random.choice(self._company.failures[self._kind.provider])
+        failure = random.choice(self._company.failures[self._kind.provider])
         error = ProviderError(type=failure.type, message=failure.message)
         ended = sent_at + timedelta(seconds=random.uniform(0.15, 1.4))
         self._at = ended
@@ -319,15 +313,6 @@ def new_id(random: Random) -> UUID:
 
 _WEEKEND: Final = 5
 _MAKERS: Final = {"claude": "anthropic", "gemini": "gemini", "gpt": "openai"}
-_TROUBLE_DAYS: Final = (9, 33)
-"""Days, counted back from the last one, on whose afternoon a provider had trouble."""
-
-
-class InventedRefusal(NamedTuple):
-    """A refused request, and when."""
-
-    at: datetime
-    refusal: Refusal
 
 
 def calls_of(
@@ -336,8 +321,8 @@ def calls_of(
     """Make the calls of a day that have ended by a time, in the order of their starts."""
     calls = [
         call
-        for person, kind, at, trouble in _sessions(company, people, random, day, until.date())
-        for call in InventedSession(company, random, person, kind, at, trouble=trouble).calls()
+        for person, kind, at in _sessions(company, people, random, day)
+        for call in InventedSession(company, random, person, kind, at).calls()
         if call.ending.ended_at <= until
     ]
     return sorted(calls, key=lambda call: (call.start.started_at, call.start.id))
@@ -345,8 +330,8 @@ def calls_of(
 
 def refusals_of(
     company: Company, people: Sequence[InventedPerson], random: Random, day: date, until: datetime
-) -> Iterator[InventedRefusal]:
-    """Make the refusals of a day by a time."""
+) -> Iterator[tuple[datetime, Refusal]]:
+    """Make the refusals of a day by a time, each with its own."""
     for _ in range(random.randint(0, 7) if day.weekday() < _WEEKEND else 0):
         person, at = random.choice(people), _at(day, random.uniform(8, 18))
         rule, status, model, wait = random.choice(
@@ -369,15 +354,14 @@ def refusals_of(
         )
         for again in range(random.randint(1, 4)):
             if (repeated := at + timedelta(seconds=5 * again)) <= until:
-                yield InventedRefusal(repeated, refusal)
+                yield repeated, refusal
 
 
 def _sessions(
-    company: Company, people: Sequence[InventedPerson], random: Random, day: date, last: date
-) -> Iterator[tuple[InventedPerson, SessionKind, datetime, float]]:
-    """Who begins what, and when; the last is the share of calls that fail."""
+    company: Company, people: Sequence[InventedPerson], random: Random, day: date
+) -> Iterator[tuple[InventedPerson, SessionKind, datetime]]:
+    """Who begins what, and when."""
     is_weekend = day.weekday() >= _WEEKEND
-    has_trouble = (last - day).days in _TROUBLE_DAYS
     for person in people:
         if random.random() < (0.9 if is_weekend else 0.22):
             continue
@@ -386,16 +370,15 @@ def _sessions(
             kind = company.kinds[random.choices(list(uses), list(uses.values()))[0]]
             hour = random.choice((random.gauss(10.3, 1.1), random.gauss(14.8, 1.5)))
             at = _at(day, min(max(hour, 7), 20))
-            trouble = 0.5 if has_trouble and kind.provider == "anthropic" and at.hour in (14, 15) else FAILS
             if kind.tools:
-                yield person, kind, at, trouble
+                yield person, kind, at
             else:
                 for _ in range(random.randint(3, 16)):
-                    yield person, kind, at + timedelta(seconds=random.uniform(0, 2_400)), trouble
+                    yield person, kind, at + timedelta(seconds=random.uniform(0, 2_400))
     for team, name, hour, number in (("data", "openai_sdk", 2.0, 25), ("support", "anthropic_sdk", 21.0, 8)):
         person = next(one for one in people if one.team == team)
         for _ in range(number):
-            yield person, company.kinds[name], _at(day, hour + random.uniform(0, 0.6)), FAILS
+            yield person, company.kinds[name], _at(day, hour + random.uniform(0, 0.6))
 
 
 def _at(day: date, hour: float) -> datetime:
