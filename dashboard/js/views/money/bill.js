@@ -15,12 +15,11 @@ const PROVIDERS = [
   ["anthropic", "Anthropic"],
   ["openai", "OpenAI"],
 ];
-const trimmed = (text) => text.trim();
 const FIELDS = [
   { name: "provider", label: "Provider", options: PROVIDERS },
-  { name: "from", label: "From; empty is this month", placeholder: "2026-11-01", read: trimmed },
-  { name: "to", label: "To, not included; empty is today", placeholder: "2026-12-01", read: trimmed },
-  { name: "name", label: "Only providers named; empty is all", placeholder: "openai", read: trimmed },
+  { name: "from", label: "From", type: "date" },
+  { name: "to", label: "Until before", type: "date" },
+  { name: "name", label: "Only providers named", placeholder: "openai", read: (text) => text.trim() },
 ];
 const EXACT = 1e-6; // below it a difference in dollars is none
 
@@ -42,7 +41,7 @@ function Comparison({ params }) {
   return html`
     <section class="card">
       <h2>Compare with the bill</h2>
-      <p class="quiet">What is recorded beside what the provider reports and bills, by day and model, in UTC. Its reports are read now, which may take a while.</p>
+      <p class="quiet">What is recorded beside what the provider reports and bills, by day and model, in UTC; of this month without a first day, until today without a last one. Its reports are read now, which may take a while.</p>
       <${Form} params=${params} busy=${busy} onAgain=${compare} />
     </section>
     ${busy && html`<${Loading} what="Reading the reports" />`}

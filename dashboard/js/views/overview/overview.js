@@ -6,6 +6,7 @@ import { terms, valueOf, withTerm } from "../../bar/query.js";
 import { asked, bucketsOf, chosenRange, goesOn, lengthOf, rangeParams, rangeText, timesBetween, timesOf } from "../../bar/range.js";
 import { Chart } from "../../charts/chart.js";
 import { bucketFor, byShare, chartRows, earlier, placed, termOf, valueName } from "../../charts/statistics.js";
+import { IN_DEMO } from "../../frame/demo.js";
 import { seesEveryone } from "../../frame/registry.js";
 import { go, href } from "../../frame/router.js";
 import { Segmented, Table } from "../../parts/figures.js";
@@ -74,7 +75,7 @@ export default function Overview({ route, user }) {
   };
   const sessions = href("sessions", "", { q, order: "lost", ...rangeParams(params, "24h") });
   const splits = SPLITS.filter(([by]) => by !== "user" || seesEveryone(user));
-  const late = lateBy(all.data?.counted_until);
+  const late = IN_DEMO ? 0 : lateBy(all.data?.counted_until);
   const ends = all.data && { ...timesOf(all.data), ...(isOver ? {} : { to: Date.now() }) };
   // Whole buckets: what a response counts.
   const drillInto = (view, within) => (terms, from = all.data.from, to = all.data.to) => {
