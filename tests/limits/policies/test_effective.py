@@ -59,21 +59,14 @@ def test_of_what_is_recorded_the_strictest_holds():
     assert find((EVERYONE, SharedPolicy(byok="deny"))).recording is None
     assert find((EVERYONE, SharedPolicy(recording=RecordingRules(prompts=Keep.FULL)))).recording is None
     effective = find(
-        (EVERYONE, SharedPolicy(recording=RecordingRules(prompts=Keep.REDACTED, patterns=["a{2}"]))),
-        (RESEARCH, SharedPolicy(recording=RecordingRules(thoughts=Keep.HASHED, prompts=Keep.FULL))),
-        (TOKEN, Policy(recording=RecordingRules(thoughts=Keep.NONE, patterns=["b", "a{2}"]))),
+        (EVERYONE, SharedPolicy(recording=RecordingRules(prompts=Keep.REDACTED, patterns=["a{2}"], retention=90))),
+        (RESEARCH, SharedPolicy(recording=RecordingRules(thoughts=Keep.HASHED, prompts=Keep.FULL, retention=7))),
+        (TOKEN, Policy(recording=RecordingRules(thoughts=Keep.NONE, patterns=["b", "a{2}"], retention=30))),
     )
-    assert effective.recording == Recording(prompts=Keep.REDACTED, thoughts=Keep.NONE, patterns=("a{2}", "b"))
-
-
-def test_of_several_retentions_the_shortest_holds():
-    effective = find(
-        (EVERYONE, SharedPolicy(recording=RecordingRules(retention=90))),
-        (RESEARCH, SharedPolicy(recording=RecordingRules(retention=7))),
-        (TOKEN, Policy(recording=RecordingRules(retention=30))),
+    assert effective.recording == Recording(
+        prompts=Keep.REDACTED, thoughts=Keep.NONE, patterns=("a{2}", "b"), retention=7
     )
-    assert effective.recording == Recording(retention=7)
-    assert not effective.recording.restricts
+    assert not Recording(retention=7).restricts
 
 
 def test_each_level_adds_its_limits():

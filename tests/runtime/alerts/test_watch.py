@@ -108,6 +108,7 @@ async def test_the_digest_of_a_week_says_what_its_calls_cost(database, clock):
     assert await find() == []
 
 
+@pytest.mark.expects_log("alerts cannot be checked: MongoDB does not sum up costs")
 @pytest.mark.gen_test
 async def test_what_is_noticed_is_raised_once_whatever_else_fails(database, clock):
     found = [Alert(AlertType.CIRCUIT_OPEN, "job:1", {})]
@@ -118,22 +119,12 @@ async def test_what_is_noticed_is_raised_once_whatever_else_fails(database, cloc
     async def broken():
         raise DatabaseUnavailableError
 
-    watch = Watch(database, AlertOutbox(database, now=clock), [broken, source])
+    async def refused():
+        raise DatabaseRefusalError("MongoDB does not sum up costs: Slow")
+
+    watch = Watch(database, AlertOutbox(database, now=clock), [broken, refused, source])
     for expected in (1, 1, 2):
         if expected == 2:
             found.append(Alert(AlertType.CIRCUIT_OPEN, "job:2", {}))
         await watch.check()
         assert await database.alerts.count_documents({}) == expected
-
-
-@pytest.mark.expects_log("alerts cannot be checked: MongoDB does not sum up costs")
-@pytest.mark.gen_test
-async def test_a_source_that_the_database_refuses_does_not_hold_up_the_others(database, clock):
-    async def refused():
-        raise DatabaseRefusalError("MongoDB does not sum up costs: Slow")
-
-    async def source():
-        return [Alert(AlertType.CIRCUIT_OPEN, "job:1", {})]
-
-    await Watch(database, AlertOutbox(database, now=clock), [refused, source]).check()
-    assert await database.alerts.count_documents({}) == 1

@@ -13,8 +13,8 @@ from limits.authority import LocalAuthority
 from runtime.authority import ServerAuthority
 from runtime.processes import supervisor
 from runtime.processes.supervisor import Handover, Supervisor, Worker, WorkerError
+from tests.bridge import until
 from tests.server_process import command_line
-from tests.storage.conditions import until
 
 # The n-th to start behaves as the n-th word of the plan says, and all others as its last one.
 PROGRAM = r"""

@@ -14,8 +14,8 @@ import pytest
 from storage.members.membership import SILENT_SECONDS, Membership, Silence, process_space
 from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.mongo.errors import DatabaseRefusalError
+from tests.bridge import until
 from tests.limits.clock import SECOND, Clock
-from tests.storage.conditions import until
 from tests.storage.records import NOON
 
 SELF, OTHER, THIRD = UUID(int=1), UUID(int=2), UUID(int=3)

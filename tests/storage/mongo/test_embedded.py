@@ -14,7 +14,7 @@ from pymongo.errors import PyMongoError
 from storage.mongo import embedded
 from storage.mongo.database import Database
 from storage.mongo.embedded import EmbeddedMongoDB, EmbeddedUnavailableError, running_uri
-from tests.storage.conditions import until
+from tests.bridge import until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 ROOT = Path(__file__).parents[3]

@@ -15,7 +15,7 @@ from pymongo.errors import (
 from storage.mongo import health as health_module
 from storage.mongo.errors import DatabaseUnavailableError
 from storage.mongo.health import DatabaseHealth
-from tests.storage.conditions import until
+from tests.bridge import until
 
 
 class Probe:

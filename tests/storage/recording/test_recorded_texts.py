@@ -10,7 +10,7 @@ from intercept.recording import KINDS, Keep, Recording
 from intercept.records import Conversation, ModelResponse, ModelThought, ProviderError, Reading, ToolUsage, UserPrompt
 from intercept.restricted_texts import Texts
 from storage.recording import recorder as recorder_module
-from tests.storage.conditions import until
+from tests.bridge import until
 from tests.storage.recording.test_recorder import opened, settled
 from tests.storage.records import ending, interception
 

@@ -15,7 +15,7 @@ from storage.mongo.database import Database
 from storage.recording.documents import start_document
 from storage.recording.outbox.spool import Spool
 from storage.recording.recorder import ENDS_TOGETHER, Recorder, RecordingUnavailableError
-from tests.storage.conditions import until
+from tests.bridge import until
 from tests.storage.records import ID, INSTANCE, NOON, ending, interception, kept
 
 LATER = NOON + timedelta(seconds=5)

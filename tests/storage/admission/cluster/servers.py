@@ -14,7 +14,7 @@ from storage.admission.ledger import MS
 from storage.members.membership import Membership, Waits
 from storage.mongo.clocks import uptime_ns
 from storage.mongo.errors import DatabaseUnavailableError
-from tests.storage.conditions import until
+from tests.bridge import until
 
 # On a machine that has much else to do a late answer is no database that is unavailable.
 LONG_ROUND_SECONDS = 30.0

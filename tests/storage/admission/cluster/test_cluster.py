@@ -7,6 +7,7 @@ from msgspec import structs
 
 from limits.limit import SLOT_RETRY_NS, Amounts, LimitKind
 from storage.admission.ledger import MS
+from tests.bridge import until
 from tests.storage.admission.cluster.servers import (
     admitted,
     beat,
@@ -17,7 +18,6 @@ from tests.storage.admission.cluster.servers import (
     slots,
     tokens,
 )
-from tests.storage.conditions import until
 
 
 @pytest.mark.gen_test

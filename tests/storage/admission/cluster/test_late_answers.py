@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from storage.mongo.errors import DatabaseUnavailableError
+from tests.bridge import until
 from tests.storage.admission.cluster.servers import MEMBERSHIPS, admitted, burst, rate, servers, slots
-from tests.storage.conditions import until
 
 ROOT = Path(__file__).parents[4]
 

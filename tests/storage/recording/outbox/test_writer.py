@@ -12,7 +12,7 @@ from storage.recording.outbox import writer as writer_module
 from storage.recording.outbox.outbox import Outbox
 from storage.recording.outbox.spool import FRAME_BYTES, Spool
 from storage.recording.outbox.writer import Writer
-from tests.storage.conditions import until
+from tests.bridge import until
 from tests.storage.recording.writes import checkpoint, end, nested, start
 
 UNAVAILABLE = (
