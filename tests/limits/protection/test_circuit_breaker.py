@@ -16,6 +16,7 @@ from limits.protection.circuit_breaker import (
     CircuitOpenError,
     CircuitState,
     outcome_of,
+    outcome_of_status,
 )
 from tests.cases import for_each
 from tests.limits.clock import SECOND, Clock
@@ -204,3 +205,11 @@ def test_an_end_says_of_the_upstream_only_what_is_the_upstreams_doing(reason, st
         error=error and ProviderError(type=error, message="m"),
     )
     assert outcome_of(ending) is outcome
+
+
+@for_each(
+    ("status", "outcome"),
+    [(529, CallOutcome.FAILURE), (429, CallOutcome.UNKNOWN), (500, CallOutcome.UNKNOWN), (404, CallOutcome.SUCCESS)],
+)
+def test_the_status_alone_judges_an_answer_that_is_not_taken(status, outcome):
+    assert outcome_of_status(status) is outcome
