@@ -82,8 +82,8 @@ def make_breakers(settings: Settings, metrics: Metrics) -> CircuitBreakers | Non
         timeout=settings.circuit_breaker_timeout,
         max_requests=settings.circuit_breaker_max_requests,
     )
-    breakers = CircuitBreakers(policy, monotonic_ns, metrics.circuits.changed)
-    metrics.circuits.watch(breakers.states)
+    breakers = CircuitBreakers(policy, monotonic_ns, metrics.circuit_changed)
+    metrics.watch_circuits(breakers.states)
     return breakers
 
 

@@ -108,64 +108,6 @@ class Spent(Struct, frozen=True):
     usd: Decimal | None
 
 
-class CircuitMetrics:
-    """Shows the circuits of one process.
-
-    Args:
-        state: The state of a circuit, by `CIRCUIT_LABELS`.
-        counter: Makes a counter of a name, a help text and the names of its labels.
-        model: Bounds the names of models.
-        is_shared: Whether series are in a file that several processes read and that only ever grows.
-    """
-
-    def __init__(
-        self,
-        state: Gauge,
-        counter: Callable[[str, str, str], Callable[..., Counter]],
-        model: Callable[[str], str],
-        *,
-        is_shared: bool,
-    ) -> None:
-        self._state = state
-        self._trips = counter("circuit_breaker_trips", "Times a circuit opened.", CIRCUIT_LABELS)
-        self._rejects = counter("circuit_breaker_rejects", "Calls refused by an open circuit.", CIRCUIT_LABELS)
-        self._model = model
-        self._is_shared = is_shared
-        self._states: Callable[[], Mapping[CircuitKey, CircuitState]] = dict
-        self._shown: set[tuple[str, str, str]] = set()
-
-    def watch(self, states: Callable[[], Mapping[CircuitKey, CircuitState]]) -> None:
-        """Expose the states of circuits, which time alone may change."""
-        self._states = states
-
-    def changed(self, key: CircuitKey, state: CircuitState) -> None:
-        """A circuit changed its state."""
-        if state is CircuitState.OPEN:
-            self._trips(*self._labels(key)).inc()
-
-    def rejected(self, provider: str, endpoint: str, model: str) -> None:
-        """An open circuit refused a call; `model` is as labels have it."""
-        self._rejects(provider, endpoint, model).inc()
-
-    def read(self) -> None:
-        """Show the worst state of the circuits that share a label, and of those that are forgotten nothing."""
-        circuits: dict[tuple[str, str, str], int] = {}
-        for key, state in self._states().items():
-            labels = self._labels(key)
-            circuits[labels] = max(circuits.get(labels, 0), CIRCUIT_STATES.index(state))
-        for labels in self._shown - circuits.keys():
-            if self._is_shared:
-                self._state.labels(*labels).set(0)
-            else:
-                self._state.remove(*labels)
-        for labels, value in circuits.items():
-            self._state.labels(*labels).set(value)
-        self._shown = set(circuits)
-
-    def _labels(self, key: CircuitKey) -> tuple[str, str, str]:
-        return key.provider, key.endpoint, self._model(key.model)
-
-
 class LoopLag:
     """Measures by how much a short sleep is exceeded. `seconds` is the latest sample."""
 
@@ -186,9 +128,6 @@ class Metrics:
 
     Args:
         folder: That of `FOLDER_VARIABLE`, in a process of a server that has several.
-
-    Attributes:
-        circuits: Those of circuits.
 
     A public metric with labels is called with their values, and returns the series to count in.
     """
@@ -278,13 +217,16 @@ class Metrics:
             "provider",
             FIRST_BYTE_BUCKETS,
         )
-        circuit_state = self._gauge(
+        self._circuit_state = self._gauge(
             "circuit_breaker_state",
             "State of a circuit: 0 closed, 1 half-open, 2 open.",
             CIRCUIT_LABELS,
             across="livemax",
         )
-        self.circuits = CircuitMetrics(circuit_state, self._counter, self._model, is_shared=folder is not None)
+        self._trips = self._counter("circuit_breaker_trips", "Times a circuit opened.", CIRCUIT_LABELS)
+        self._rejects = self._counter("circuit_breaker_rejects", "Calls refused by an open circuit.", CIRCUIT_LABELS)
+        self._circuits: Callable[[], Mapping[CircuitKey, CircuitState]] = dict
+        self._worst: dict[tuple[str, str, str], int] = {}
 
     def watch(self, name: str, description: str, value: Callable[[], float], *, across: str = "livesum") -> None:
         """Expose a value that is read with the metrics.
@@ -296,6 +238,15 @@ class Metrics:
             across: How values of several processes are combined, in prometheus_client's words: `livesum` or `livemax`.
         """
         self._watched.append((self._gauge(name, description, "", across=across), value))
+
+    def watch_circuits(self, states: Callable[[], Mapping[CircuitKey, CircuitState]]) -> None:
+        """Expose the states of circuits, which time alone may change."""
+        self._circuits = states
+
+    def circuit_changed(self, key: CircuitKey, state: CircuitState) -> None:
+        """A circuit changed its state."""
+        if state is CircuitState.OPEN:
+            self._trips(key.provider, key.endpoint, self._model(key.model)).inc()
 
     def watch_jobs(self, jobs: Iterable[Job]) -> None:
         """Expose which background jobs run, and how often each failed."""
@@ -332,7 +283,7 @@ class Metrics:
         route, client, initiator_id = interception.route, interception.client, format_id(interception.initiator_id)
         self._inflight(provider, model, route).dec()
         if ending.end_reason is EndReason.CIRCUIT_OPEN:
-            self.circuits.rejected(provider, route, model)
+            self._rejects(provider, route, model).inc()
         status = ending.end_reason.status
         self._interceptions(provider, model, status, route, "POST", initiator_id, client).inc()
         self._duration(provider, model).observe((ending.ended_at - interception.started_at).total_seconds())
@@ -367,7 +318,16 @@ class Metrics:
             gauge.set(value())
         for job in self._jobs:
             self._job_up.labels(job.name).set(not job.has_failed)
-        self.circuits.read()
+        self._read_circuits()
+
+    def _read_circuits(self) -> None:
+        """Show the worst state of the circuits that share a label; those that are forgotten are closed."""
+        self._worst = dict.fromkeys(self._worst, 0)
+        for key, state in self._circuits().items():
+            labels = key.provider, key.endpoint, self._model(key.model)
+            self._worst[labels] = max(self._worst.get(labels, 0), CIRCUIT_STATES.index(state))
+        for labels, value in self._worst.items():
+            self._circuit_state.labels(*labels).set(value)
 
     def _gauge(self, name: str, description: str, labels: str, *, across: str = "livesum") -> Gauge:
         return Gauge(

@@ -196,8 +196,8 @@ def states(metrics):
 def test_a_scrape_shows_the_present_state_of_each_known_circuit():
     metrics, clock = Metrics(), Clock()
     policy = BreakerPolicy(failure_threshold=1, timeout=timedelta(seconds=30), max_requests=1)
-    breakers = CircuitBreakers(policy, clock, metrics.circuits.changed, max_circuits=2)
-    metrics.circuits.watch(breakers.states)
+    breakers = CircuitBreakers(policy, clock, metrics.circuit_changed, max_circuits=2)
+    metrics.watch_circuits(breakers.states)
     assert states(metrics) == {}
 
     def settle(model, outcome):
@@ -211,7 +211,7 @@ def test_a_scrape_shows_the_present_state_of_each_known_circuit():
     settle("a", CallOutcome.SUCCESS)
     assert states(metrics) == {"a": 0, "b": 0}
     settle("c", CallOutcome.FAILURE)
-    assert states(metrics) == {"a": 0, "c": 2}
+    assert states(metrics) == {"a": 0, "b": 0, "c": 2}
 
 
 def test_of_circuits_that_share_a_series_the_worst_is_shown():
@@ -220,7 +220,7 @@ def test_of_circuits_that_share_a_series_the_worst_is_shown():
         CircuitKey("azure", "/v1/responses", f"m{number}"): CircuitState.CLOSED for number in range(NAMES_KEPT + 2)
     }
     circuits[CircuitKey("azure", "/v1/responses", f"m{NAMES_KEPT}")] = CircuitState.OPEN
-    metrics.circuits.watch(lambda: circuits)
+    metrics.watch_circuits(lambda: circuits)
     assert (len(states(metrics)), states(metrics)["other"]) == (NAMES_KEPT + 1, 2)
 
 
