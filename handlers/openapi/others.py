@@ -129,10 +129,11 @@ _DESK: dict[str, Described] = {
     desk.TOKEN: _form(
         "fetchDeskToken",
         "Fetch the token of a client that signs in",
-        "For Claude Code: the same as `/api/v2/aibridge/device/token`.",
+        "For Claude Code: as `/api/v2/aibridge/device/token`; the token can be refreshed.",
         DeviceToken,
-        grant_type=f"`{GRANT_TYPE}`.",
+        grant_type=f"`{GRANT_TYPE}`, or `refresh_token`.",
         device_code="The code of the client.",
+        refresh_token="What came with the token.",  # noqa: S106 - a description
     ),
     desk.REVOCATION: _form(
         "revokeDeskToken",

@@ -9,12 +9,15 @@ from typing import Any, NamedTuple, Self
 from uuid import UUID
 from weakref import WeakValueDictionary
 
+from msgspec.structs import replace
+
 from intercept.times import format_time
 from storage.accounts.audit import COMMAND_LINE, Author
-from storage.accounts.events import Action
+from storage.accounts.authentication import InvalidTokenError
+from storage.accounts.events import Action, Reason
 from storage.accounts.sign_in.sessions import DEFAULT_TIMES, SessionTimes
 from storage.accounts.subjects import witness_holder
-from storage.accounts.token_texts import digest, has_ended, new_token
+from storage.accounts.token_texts import derived_token, digest, has_ended, is_secret, new_token
 from storage.accounts.user_accounts import UserAccounts
 from storage.accounts.users import (
     IdentityConflictError,
@@ -35,6 +38,25 @@ MAX_TOKENS_A_DAY = 100
 TOO_MANY_TOKENS = '"{}" has {} active tokens, the maximum (tokens-per-user): revoke one first, or ask an owner'
 TOO_MANY_TODAY = '"{}" created {} tokens within a day, the maximum: try again tomorrow, or ask an owner'
 OUTLIVES = "the token cannot expire later than the token that creates it, at {}: set a shorter `expires`, or none"
+
+
+GRACE = timedelta(minutes=10)
+"""How long what has refreshed a token gives the same answer again."""
+
+KEPT_REFRESHABLE = timedelta(days=30)
+"""How long after its end a token can still be refreshed."""
+
+
+class Refreshed(NamedTuple):
+    """A token that was refreshed, its text, and what refreshes it next."""
+
+    token: Token
+    text: str
+    refresh: str
+
+
+def _refreshed(token: Token, refresh: str, nonce: str) -> Refreshed:
+    return Refreshed(token, *(derived_token(kind, token.id, refresh, nonce) for kind in ("token", "refresh")))
 
 
 class _NewToken(NamedTuple):
@@ -141,7 +163,7 @@ class Identities(UserAccounts):
         """
         expires_at = expires_at and _capped(expires_at, author.expires_at)
 
-        async def replace(session: Session) -> tuple[Token, str]:
+        async def change(session: Session) -> tuple[Token, str]:
             old, now = await self._existing_token(token_id, of, session), self._now()
             if old.revoked_at is not None or has_ended(old.expires_at, now):
                 raise IdentityConflictError(f'the token "{old.id}" is not valid any more: create another one')
@@ -157,9 +179,63 @@ class Identities(UserAccounts):
             return token, new.text
 
         async with self._making.setdefault(token_id, asyncio.Lock()):
-            token, text = await self._change(replace)
+            token, text = await self._change(change)
         self.forget(token.user_id)
         return token, text
+
+    async def make_refreshable(self, token: Token) -> str:
+        """Return what refreshes a token from now on."""
+        text = f"{token.id}-{new_token().partition('-')[2]}"
+        async with self._database.query():
+            await self._database.tokens.update_one(
+                {"_id": token.id}, {"$set": {"refresh": {"sha256": digest(text), "nonce": new_token()}}}
+            )
+        return text
+
+    async def refresh_token(self, refresh: str, *, lasts: timedelta, client_ip: str = "") -> Refreshed:
+        """Give a token another secret, and another time to last, by what refreshes it; that is another text from then on.
+
+        Several processes of a user have the same text and send it at the same time. So for `GRACE` the one before gives the
+        same answer again: both new texts are derived from it and from what is kept, and nothing that is kept is a secret.
+
+        Raises:
+            InvalidTokenError: It refreshes no token, or not any more; or the user was removed.
+        """
+        token_id, nonce = refresh.partition("-")[0], new_token()
+
+        async def renew(session: Session) -> Refreshed:
+            now, found = self._now(), await self._database.tokens.find_one({"_id": token_id}, session=session)
+            if found is None or "refresh" not in found:
+                raise InvalidTokenError(Reason.UNKNOWN)
+            kept: dict[str, Any] = found["refresh"]
+            before: dict[str, Any] = kept.get("before", {})
+            is_again = is_secret(refresh, before.get("sha256")) and now < before["until"]
+            if not is_again and not is_secret(refresh, kept["sha256"]):
+                raise InvalidTokenError(Reason.WRONG_SECRET, token_id)
+            if found["revoked_at"] is not None or has_ended(found["expires_at"] + KEPT_REFRESHABLE, now):
+                raise InvalidTokenError(Reason.REVOKED, token_id)
+            if is_again:
+                return _refreshed(Token.of(found), refresh, before["nonce"])
+            user = (await self.users_by_id([found["user_id"]]))[found["user_id"]]
+            if not await witness_holder(self._database, user, session):
+                raise InvalidTokenError(Reason.USER_REMOVED, token_id)
+            token = replace(Token.of(found), expires_at=milliseconds(now + lasts))
+            answer = _refreshed(token, refresh, kept["nonce"])
+            before = {"sha256": kept["sha256"], "nonce": kept["nonce"], "until": now + GRACE}
+            fields = {
+                "secret_sha256": digest(answer.text.partition("-")[2]),
+                "expires_at": token.expires_at,
+                "refresh": {"sha256": digest(answer.refresh), "nonce": nonce, "before": before},
+            }
+            await self._database.tokens.update_one({"_id": token_id}, {"$set": fields}, session=session)
+            detail = {"token_id": token_id, "name": token.name, "expires_at": token.expires_at, "replaced_by": token_id}
+            await self._audit(session, Author(user, client_ip, token_id), Action.TOKEN_REPLACED, user, **detail)
+            return answer
+
+        async with self._making.setdefault(token_id, asyncio.Lock()):
+            answer = await self._change(renew)
+        self.forget(answer.token.user_id)
+        return answer
 
     async def _bound_by(self, user: User, author: Author, replaced: Token | None, session: Session) -> tuple[str, ...]:
         """The tokens with a policy that a new token of a user is made with or replaces, and those by which these are bound."""

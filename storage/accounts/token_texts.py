@@ -41,6 +41,16 @@ def new_token() -> str:
     return f"{text[:_ID_LENGTH]}-{text[_ID_LENGTH:]}"
 
 
+def derived_token(kind: str, token_id: str, *secret: str) -> str:
+    """A token of this id that is always the same for the same secrets, and cannot be guessed without them."""
+    number = int.from_bytes(digest("\0".join((kind, token_id, *secret))))
+    letters = []
+    for _ in range(_SECRET_LENGTH):
+        number, letter = divmod(number, len(_ALPHABET))
+        letters.append(_ALPHABET[letter])
+    return f"{token_id}-{''.join(letters)}"
+
+
 def split_token(token: str) -> tuple[str, str] | None:
     """Split a token into its public id and its secret; None if it does not look like a token."""
     match = _TOKEN.fullmatch(token)

@@ -1,7 +1,7 @@
 """Below a provider that serves Anthropic's Messages API: Claude Code signs in at the bridge by its "Cloud gateway".
 
 The client reads where to sign in, gets a token by the device authorization grant (RFC 8628), and revokes it when it signs
-out (RFC 7009). The token is one like those of other programs that a user allows; it is not refreshed.
+out (RFC 7009). The token is one like those of other programs that a user allows, but it can be refreshed.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from msgspec import Meta, Struct
 from handlers.api.policies import book_of
 from handlers.api.sign_in.devices import (
     GRANT_TYPE,
+    REFRESH_TYPE,
     DeviceCodeHandler,
     DeviceError,
     DeviceTokenHandler,
@@ -92,7 +93,7 @@ class DeskMetadata(Struct):
     device_authorization_endpoint: Annotated[str, doc("Where the client requests its codes.")]
     token_endpoint: Annotated[str, doc("Where it requests its token.")]
     revocation_endpoint: Annotated[str, doc("Where it ends its token.")]
-    grant_types_supported: tuple[str, ...] = (GRANT_TYPE,)
+    grant_types_supported: tuple[str, ...] = (GRANT_TYPE, REFRESH_TYPE)
     response_types_supported: tuple[str, ...] = ()
     token_endpoint_auth_methods_supported: tuple[str, ...] = ("none",)
     gateway_protocol_version: int = 1
@@ -117,6 +118,12 @@ class AuthorizationHandler(DeviceCodeHandler):
     """Adds a client that waits. Some versions of it do not say what they are."""
 
     NAME = "Claude Code"
+    AT_DESK = True
+
+
+class TokenHandler(DeviceTokenHandler):
+    """Gives a client its token, and refreshes it."""
+
     AT_DESK = True
 
 
@@ -206,7 +213,7 @@ HANDLERS: Mapping[str, type[BridgeHandler]] = MappingProxyType(
     {
         METADATA: MetadataHandler,
         DEVICE_AUTHORIZATION: AuthorizationHandler,
-        TOKEN: DeviceTokenHandler,
+        TOKEN: TokenHandler,
         REVOCATION: RevocationHandler,
         SETTINGS: SettingsHandler,
         USAGE: UsageHandler,

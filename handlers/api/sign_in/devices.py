@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Annotated, ClassVar, Literal
 from urllib.parse import parse_qsl
 
@@ -24,19 +25,23 @@ from limits.headers import retry_headers
 from limits.protection.mixin import client_key
 from resources.bodies import Body, Readers, one_of
 from resources.fields import doc
+from storage.accounts.authentication import InvalidTokenError
 from storage.accounts.events import Plane, Reason
 from storage.accounts.sign_in.devices import (
     DEVICE_SECONDS,
     POLL_SECONDS,
+    TOKEN_DAYS,
     Device,
     NoTokenError,
     PollError,
     TooManyDevicesError,
 )
-from storage.accounts.users import UnknownIdentityError
+from storage.accounts.users import Token, UnknownIdentityError
 
 MAX_CODE = 64
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:device_code"
+REFRESH_TYPE = "refresh_token"
+LASTS = timedelta(days=TOKEN_DAYS)
 ANSWERS = ("allow", "deny")
 
 
@@ -57,6 +62,7 @@ class DeviceToken(Struct):
     access_token: str
     token_type: Literal["Bearer"]
     expires_in: Annotated[int, Meta(ge=0, description="The seconds for which it is valid.")]
+    refresh_token: Annotated[str | UnsetType, doc("What refreshes it, below a provider.")] = UNSET
 
 
 class DeviceError(Struct):
@@ -69,6 +75,7 @@ class DeviceError(Struct):
         "invalid_request",
         "unsupported_grant_type",
         "temporarily_unavailable",
+        "invalid_grant",
     ]
     error_description: str | UnsetType = UNSET
 
@@ -151,13 +158,18 @@ class DeviceCodeHandler(ProgramHandler):
 
 
 class DeviceTokenHandler(ProgramHandler):
-    """Gives a program its token."""
+    """Gives a program its token; below a provider it can be refreshed."""
+
+    AT_DESK: ClassVar[bool] = False
 
     async def post(self) -> None:
         """Respond with the token, or with the reason why there is none yet."""
         if wait_ns := self.bridge.access.wait_ns(lambda: self.client_ip):
             raise Problem(429, TOO_MANY_FAILURES, retry_headers(wait_ns))
         form = self.form
+        if self.AT_DESK and form.get("grant_type") == REFRESH_TYPE:
+            await self._refresh(form.get("refresh_token", ""))
+            return
         if form.get("grant_type") != GRANT_TYPE:
             self.send_json(DeviceError("unsupported_grant_type", f"grant_type must be {GRANT_TYPE}"))
             return
@@ -171,8 +183,24 @@ class DeviceTokenHandler(ProgramHandler):
                 self.note_failure(Reason.UNKNOWN)
             self.send_json(DeviceError(error.why.value, str(error) or msgspec.UNSET))
             return
+        # A token that must not outlive another one is not refreshed.
+        lasts_long = token.expires_at is not None and token.expires_at - token.created_at > LASTS - timedelta(days=1)
+        refresh = await self.bridge.identities.make_refreshable(token) if self.AT_DESK and lasts_long else UNSET
+        self._send_token(token, text, refresh)
+
+    async def _refresh(self, refresh: str) -> None:
+        identities = self.bridge.identities
+        try:
+            found = await identities.refresh_token(refresh, lasts=LASTS, client_ip=self.client_ip)
+        except InvalidTokenError as error:
+            self.note_failure(error.reason, error.token_id)
+            self.send_json(DeviceError("invalid_grant", "refresh_token is not valid"))
+            return
+        self._send_token(*found)
+
+    def _send_token(self, token: Token, text: str, refresh: str | UnsetType) -> None:
         expires_in = int((token.expires_at - self.bridge.now()).total_seconds()) if token.expires_at else 0
-        self.send_json(DeviceToken(text, "Bearer", max(expires_in, 0)))
+        self.send_json(DeviceToken(text, "Bearer", max(expires_in, 0), refresh))
 
 
 _RAISES = {403: OWNERS_CREATE, 404: "No waiting program has this code."}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from urllib.parse import urlencode
 
@@ -23,6 +25,11 @@ async def post(running, url, **fields):
 
 
 async def sign_in(running, where, headers=None):
+    return (await fetch(running, where, headers))["access_token"]
+
+
+async def fetch(running, where, headers=None):
+    """What a client is given that its user allows."""
     status, codes = await post(running, where["device_authorization_endpoint"], surface="claude_code")
     assert status == 200, codes
     polled = {"grant_type": GRANT_TYPE, "device_code": codes["device_code"]}
@@ -33,14 +40,14 @@ async def sign_in(running, where, headers=None):
     status, got = await post(running, where["token_endpoint"], **polled)
     assert status == 200, got
     assert got["expires_in"] > 300
-    return got["access_token"]
+    return got
 
 
 @pytest.mark.gen_test
 async def test_a_client_finds_the_desk_signs_in_and_out_and_is_refused_from_then_on(running):
     status, where = await running.get(f"{BASE}/.well-known/oauth-authorization-server", {})
     base = f"http://bridge{BASE}"
-    assert (status, where["issuer"], where["grant_types_supported"]) == (200, base, [GRANT_TYPE])
+    assert (status, where["issuer"], where["grant_types_supported"]) == (200, base, [GRANT_TYPE, "refresh_token"])
     token = await sign_in(running, where)
     headers = {"Authorization": f"Bearer {token}"}
     assert (await running.get(f"{CONTROL}/users/me", headers))[1]["username"] == "ada"
@@ -155,3 +162,65 @@ async def test_one_more_sign_in_ends_the_one_used_longest_ago_and_no_token_made_
     assert (await running.get(f"{CONTROL}/users/me", member))[0] == 200
     ended = await running.bridge.database.audit.find({"action": "token.revoked"}).to_list(None)
     assert [(one["actor"]["username"], one["detail"]["token_id"]) for one in ended] == [("grace", second[:10])]
+
+
+INVALID = (400, {"error": "invalid_grant", "error_description": "refresh_token is not valid"})
+
+
+@pytest.mark.gen_test
+async def test_a_token_is_refreshed_once_whoever_of_its_user_asks_again(running):
+    _, where = await running.get(f"{BASE}/.well-known/oauth-authorization-server", {})
+    first = await fetch(running, where)
+    token_id = first["access_token"].partition("-")[0]
+    tokens, now = running.bridge.database.tokens, datetime.now(UTC)
+
+    async def ends(**times):
+        await tokens.update_one({"_id": token_id}, {"$set": times})
+        running.bridge.identities.forget(running.identity.user.id)
+
+    async def refresh(answer):
+        fields = {"grant_type": "refresh_token", "refresh_token": answer["refresh_token"]}
+        return await post(running, where["token_endpoint"], **fields)
+
+    async def lets_in(answer):
+        headers = {"Authorization": f"Bearer {answer['access_token']}"}
+        return (await running.get(f"{CONTROL}/users/me", headers))[0]
+
+    await ends(expires_at=now - timedelta(days=29))
+    assert await lets_in(first) == 401
+    (status, second), again = await asyncio.gather(refresh(first), refresh(first))
+    assert (status, again, second["token_type"]) == (200, (200, again[1] | second), "Bearer")
+    assert {one["access_token"].partition("-")[0] for one in (first, second)} == {token_id}
+    assert len({one[name] for one in (first, second) for name in ("access_token", "refresh_token")}) == 4
+    assert second["expires_in"] > 89 * 86_400
+    assert (await lets_in(first), await lets_in(second)) == (401, 200)
+    # a text that came too late ends nothing
+    await ends(**{"refresh.before.until": now})
+    assert (await refresh(first), await lets_in(second)) == (INVALID, 200)
+    status, third = await refresh(second)
+    assert (status, await lets_in(second), await lets_in(third)) == (200, 401, 200)
+    written = await running.bridge.database.audit.find({"action": "token.replaced"}).to_list(None)
+    assert [(one["actor"]["username"], one["detail"]["token_id"]) for one in written] == [("ada", token_id)] * 2
+    kept = str(await tokens.find_one({"_id": token_id}))
+    assert not any(third[name].partition("-")[2] in kept for name in ("access_token", "refresh_token"))
+    await ends(expires_at=now - timedelta(days=31))
+    assert await refresh(third) == INVALID
+    await ends(expires_at=now + timedelta(days=1))
+    assert (await refresh(third))[0] == 200
+    await running.bridge.identities.revoke_token(token_id)
+    assert (await refresh(third), await refresh({"refresh_token": ""})) == (INVALID, INVALID)
+
+
+@pytest.mark.gen_test
+async def test_what_must_not_be_outlived_or_whose_user_was_removed_is_not_refreshed(running):
+    _, where = await running.get(f"{BASE}/.well-known/oauth-authorization-server", {})
+    grace = await running.user("grace") | {"Content-Type": "application/json"}
+    fields = {"grant_type": "refresh_token", "refresh_token": (await fetch(running, where, grace))["refresh_token"]}
+    body = json.dumps({"name": "short", "expires": "1d"}).encode()
+    made = await running.request("POST", f"{CONTROL}/users/me/tokens", grace, body)
+    short = grace | {"Authorization": f"Bearer {json.loads(made.body)['token']}"}
+    assert "refresh_token" not in await fetch(running, where, short)
+    other = await post(running, f"{CONTROL}/device/token", **fields)
+    assert other[1]["error"] == "unsupported_grant_type"
+    assert (await running.request("DELETE", f"{CONTROL}/users/grace", dict(running.headers))).status == 204
+    assert await post(running, where["token_endpoint"], **fields) == INVALID
