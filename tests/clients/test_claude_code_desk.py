@@ -117,6 +117,16 @@ async def test_it_signs_in_gets_its_managed_settings_and_calls(running, client, 
     assert json.loads((client.home / ".claude/remote-settings.json").read_text()) == managed
     made = (await running.get("/api/v2/aibridge/users/me/tokens"))[1]["results"][0]
     assert (made["name"], made["revoked_at"], made["id"] == running.identity.token_id) == ("Claude Code", None, False)
+    credentials = json.loads((client.home / ".claude/.credentials.json").read_text())
+    signed_in_until = credentials["enterpriseGateway"]["expiresAt"]
+    credentials["enterpriseGateway"]["expiresAt"] -= 90 * 86_400_000  # milliseconds
+    client.configure(".claude/.credentials.json", json.dumps(credentials))
+    running.upstream.scripts[:] = answers.messages("Bash", {}, MODEL)[1:]
+    assert await client.run(*claude, "-p", PROMPT, "--model", MODEL) == f"{ANSWER}\n"
+    refreshed = json.loads((client.home / ".claude/.credentials.json").read_text())["enterpriseGateway"]
+    assert refreshed["expiresAt"] >= signed_in_until
+    for name in ("jwt", "idpRefreshToken"):
+        assert refreshed[name] != credentials["enterpriseGateway"][name]
 
 
 @pytest.mark.gen_test(timeout=150)
