@@ -62,11 +62,6 @@ def quantiles(histogram: int, shares: Iterable[float]) -> list[float] | None:
     return [_MIDDLES[first + bisect_left(passed, share * passed[-1])] for share in shares]
 
 
-def longest(histogram: int) -> float:
-    """Return how many milliseconds the longest of the calls took, as `quantiles` does; 0 of no calls."""
-    return _MIDDLES[(histogram.bit_length() - 1) // DIGIT_BITS] if histogram > 0 else 0.0
-
-
 def buckets(histogram: int) -> Iterator[tuple[float, int]]:
     """Yield (upper end in ms, to a tenth; number of calls) of each bucket that has calls."""
     for bucket in range(LAST_BUCKET + 1):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from heapq import heappush, heappushpop
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
-from storage.derived.histograms import longest, quantiles
+from storage.derived.histograms import quantiles
 from storage.derived.rollup import TOKENS, Totals, add
 from storage.queries.questions.question import Counted, Order, Question
 
@@ -139,7 +138,8 @@ def page(question: Question, now: Mapping[Key, Totals], before: Mapping[Key, Tot
     end = question.offset + question.limit
     match question.order:
         case Order.P95:
-            ranked = _by_p95({key: totals.get("durations", 0) for key, totals in now.items()}, end)
+            slowest = {key: (quantiles(one.get("durations", 0), (0.95,)) or [0.0])[0] for key, one in now.items()}
+            ranked = sorted(now, key=lambda key: (-slowest[key], str(key)))
         case Order.CACHE:
             ranked = _by_cache(now)
         case Order.CHANGE:
@@ -185,17 +185,3 @@ def _by_change(now: Mapping[Key, Totals], before: Mapping[Key, Totals], counted:
         return (0, -mine, 0) if mine else (2, 0, 0)
 
     return sorted(now, key=lambda key: (*place(key), least_first(key)))
-
-
-def _by_p95(durations: Mapping[Key, int], end: int) -> list[Key]:
-    """Return the first groups by their 95th percentile, the longest first, given their histograms."""
-    exact: dict[Key, float] = {}
-    least: list[float] = []
-    # No percentile is beyond the longest call: most groups cannot be among the first.
-    bounds = {key: longest(histogram) for key, histogram in durations.items()}
-    for key in sorted(durations, key=bounds.__getitem__, reverse=True):
-        if len(least) == end and bounds[key] < least[0]:
-            break
-        exact[key] = (quantiles(durations[key], (0.95,)) or [0.0])[0]
-        (heappush if len(least) < end else heappushpop)(least, exact[key])
-    return sorted(exact, key=lambda key: (-exact[key], str(key)))
