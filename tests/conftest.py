@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import logging
 import os
 import re
@@ -68,6 +69,12 @@ def pytest_configure(config):
     config.addinivalue_line(
         "markers", "timed: the test bounds processor time, so it says nothing while lines are counted"
     )
+
+
+def pytest_itemcollected(item):
+    """Run each test that is a coroutine on the event loop of its `io_loop`, unasked."""
+    if inspect.iscoroutinefunction(getattr(item, "obj", None)) and not item.get_closest_marker("gen_test"):
+        item.add_marker("gen_test")
 
 
 def pytest_collection_modifyitems(config, items):

@@ -181,7 +181,6 @@ def ask(running, tmp_path):
     return ask
 
 
-@pytest.mark.gen_test
 async def test_a_file_is_applied_by_a_server(ask, tmp_path):
     file = tmp_path / "file.yaml"
     file.write_text(
@@ -201,7 +200,6 @@ async def test_a_file_is_applied_by_a_server(ask, tmp_path):
     assert succeeded(await ask("apply", str(file))) == "~ provider local (disabled: True -> False)\n"
 
 
-@pytest.mark.gen_test
 async def test_a_server_is_asked_by_its_address_and_a_token(ask, running, tmp_path):
     assert (await ask("users", "add", "bob", "--name", "Bob")).exit_code == 0
     assert [one["username"] for one in results((await ask("users", "list", "-o", "json")).stdout)] == ["ada", "bob"]

@@ -36,7 +36,6 @@ def ask(signed_in):
     return ask
 
 
-@pytest.mark.gen_test
 async def test_who_signed_in_sees_calls_usage_sessions_and_spend(ask, running):
     id_ = await record(running)
     heading, row = succeeded(await ask("calls", "--q", "status:completed")).splitlines()
@@ -51,7 +50,6 @@ async def test_who_signed_in_sees_calls_usage_sessions_and_spend(ask, running):
     assert succeeded(await ask("spend", "--range", "7d")).startswith("GROUP")
 
 
-@pytest.mark.gen_test
 async def test_calls_are_followed_each_once_as_json(signed_in, running):
     first = await record(running)
     command = (sys.executable, "server.py", "calls", "-f", "-o", "json", "--q", "status:completed")
@@ -66,7 +64,6 @@ async def test_calls_are_followed_each_once_as_json(signed_in, running):
     assert [json.loads(line)["id"] for line in lines] == [first, second]
 
 
-@pytest.mark.gen_test
 async def test_why_says_the_rule_and_whom_to_ask(ask, running):
     response = await running.request("POST", "/api/v2/aibridge/nobody/v1/messages", running.headers, b"{}")
     await running.bridge.refusal_recorder.flush()

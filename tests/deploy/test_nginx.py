@@ -85,7 +85,6 @@ async def send(connect, path, headers=None, method="GET"):
     return response
 
 
-@pytest.mark.gen_test
 async def test_what_asks_for_no_token_is_kept_inside_however_it_is_written(running, nginx):
     for path in ("/metrics", "/readyz", "/openapi.json"):
         inside = await (await running.client()).request("GET", path, {})
@@ -95,7 +94,6 @@ async def test_what_asks_for_no_token_is_kept_inside_however_it_is_written(runni
     assert (await send(nginx, "/healthz")).status == 200
 
 
-@pytest.mark.gen_test
 async def test_a_stream_arrives_unchanged_and_is_counted_by_its_address(running, nginx):
     gate = asyncio.Event()
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n" % len(MESSAGES.stream)
@@ -116,7 +114,6 @@ async def test_a_stream_arrives_unchanged_and_is_counted_by_its_address(running,
     await running.ended(2)
 
 
-@pytest.mark.gen_test
 async def test_heads_and_bodies_are_bounded(nginx):
     assert (await send(nginx, "/healthz", {"X": "x" * 20_000})).status == 400
     assert (await send(nginx, "/healthz", {f"X-{number}": "x" * 9_000 for number in range(9)})).status == 400

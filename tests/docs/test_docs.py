@@ -4,8 +4,6 @@ import re
 from contextlib import AsyncExitStack
 from typing import Any
 
-import pytest
-
 from docs import tables
 from handlers.monitoring.metrics import PREFIX
 from handlers.openapi.document import openapi_document
@@ -76,7 +74,6 @@ def test_every_key_of_a_search_is_described():
     assert first_cells(section(API, "Search"), "key") == list(SEARCH_KEYS)
 
 
-@pytest.mark.gen_test
 async def test_every_metric_is_described_with_its_type_and_labels(database, tmp_path):
     async with AsyncExitStack() as stack:
         bridge = await open_bridge(Settings(data_dir=tmp_path), database, [], stack)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 
-import pytest
-
 from tests.bridge import until
 
 REQUEST = b"POST /api/v2/aibridge/openai/v1/responses HTTP/1.1\r\nHost: bridge\r\nContent-Length: 2\r\n\r\n{}"
@@ -14,7 +12,6 @@ REQUEST = b"POST /api/v2/aibridge/openai/v1/responses HTTP/1.1\r\nHost: bridge\r
 TURNS = 12
 
 
-@pytest.mark.gen_test
 async def test_a_connection_that_is_closed_under_a_refusal_is_not_worth_a_word_in_the_log(running, http_server):
     for turns in range(TURNS):
         with socket.create_connection(("127.0.0.1", running.port)) as client:

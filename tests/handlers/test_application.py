@@ -40,7 +40,6 @@ def test_no_provider_can_be_called_like_a_resource():
     assert set(RESERVED_NAMES) >= CONTROL_RESOURCES
 
 
-@pytest.mark.gen_test
 async def test_only_what_is_a_route_is_served_and_no_path_means_another_one(running):
     # the name of a resource is not looked for among the providers
     for name in sorted(CONTROL_RESOURCES - {"interceptions"}):
@@ -85,7 +84,6 @@ async def test_only_what_is_a_route_is_served_and_no_path_means_another_one(runn
     assert running.upstream.requests == []
 
 
-@pytest.mark.gen_test
 async def test_a_route_is_served_as_it_was_encoded_and_others_are_told_in_their_dialect(running):
     # a known path with another method is told which ones it has
     for path, method, allowed in (
@@ -130,7 +128,6 @@ async def test_a_route_is_served_as_it_was_encoded_and_others_are_told_in_their_
 BASE = f"http://bridge{CONTROL}"
 
 
-@pytest.mark.gen_test
 async def test_a_wrong_base_url_is_answered_with_the_right_one(running):
     right = {
         "/v1/messages": "/anthropic",
@@ -162,7 +159,6 @@ async def test_a_wrong_base_url_is_answered_with_the_right_one(running):
 
 
 @pytest.mark.bridge(trusted_proxies=[ip_network("127.0.0.0/8")])
-@pytest.mark.gen_test
 async def test_behind_a_trusted_proxy_the_base_url_is_as_the_client_reached_it(running):
     response = await running.request("GET", "/v1/models", {"X-Forwarded-Proto": "https"})
     assert json.loads(response.body)["message"].endswith(f"; set the base URL to https://bridge{CONTROL}/openai/v1")

@@ -41,7 +41,6 @@ def logged(caplog):
     ids=["messages", "chat"],
 )
 @pytest.mark.expects_log("ERROR handlers.base: unexpected error")
-@pytest.mark.gen_test
 async def test_before_the_first_byte_an_error_is_a_500_logged_once_without_secrets(
     running, monkeypatch, caplog, conversation, error
 ):
@@ -71,7 +70,6 @@ async def test_before_the_first_byte_an_error_is_a_500_logged_once_without_secre
 
 
 @pytest.mark.expects_log("ERROR handlers.base: unexpected error")
-@pytest.mark.gen_test
 async def test_after_the_first_byte_the_connection_is_broken_off(running, monkeypatch, caplog):
     async def first_then_fail(response, sink):
         def take_one(piece):
@@ -97,14 +95,12 @@ async def test_after_the_first_byte_the_connection_is_broken_off(running, monkey
 
 
 @pytest.mark.expects_log("ERROR handlers.base: unexpected error")
-@pytest.mark.gen_test
 async def test_on_the_control_plane_it_is_a_500_that_gives_nothing_away(running, monkeypatch, caplog):
     monkeypatch.setattr(running.bridge.interceptions, "page", fail)
     assert await running.get("/api/v2/aibridge/interceptions") == (500, {"message": "Internal Server Error"})
     assert SECRET not in logged(caplog)
 
 
-@pytest.mark.gen_test
 async def test_a_target_that_no_one_should_send_is_answered(running):
     for target in ("/%", "/%zz", "/%ff", "/\xff", "/a?%ff=%", "/b?q=%ff", "*", "/" + "x" * 60_000):
         for path in (target, f"/api/v2/aibridge/interceptions{target}", f"/api/v2/aibridge/openai{target}"):

@@ -48,7 +48,6 @@ def policy(response):
 
 
 @installed
-@pytest.mark.gen_test
 async def test_the_page_is_served_without_a_token_and_allows_only_its_own_scripts(running, edition, index):
     response = await fetch(running, "/")
     digest = base64.b64encode(hashlib.sha256(with_edition(MAP, edition).encode()).digest()).decode()
@@ -71,7 +70,6 @@ async def test_the_page_is_served_without_a_token_and_allows_only_its_own_script
     assert response.header("Cross-Origin-Resource-Policy") == "same-origin"
 
 
-@pytest.mark.gen_test
 async def test_its_files_are_served_and_kept_until_they_change_and_nothing_else_is(running):
     # each of its files is served
     kinds = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
@@ -111,7 +109,6 @@ async def test_its_files_are_served_and_kept_until_they_change_and_nothing_else_
 
 
 @installed
-@pytest.mark.gen_test
 async def test_every_library_of_the_import_map_is_served_and_nothing_else_of_npm(running):
     mapped = {address.removeprefix("./dashboard/") for address in json.loads(MAP)["imports"].values()}
     assert mapped | {"node_modules/uplot/dist/uPlot.min.css"} == set(LIBRARIES)
@@ -168,7 +165,6 @@ ELSEWHERE = (
 
 
 @installed
-@pytest.mark.gen_test
 async def test_what_a_page_names_is_kept_by_browsers(running, index, edition):
     named = re.findall(r'"(?:\./)?dashboard/([^"]+)"', index)
     assert len(named) > len(OWN) / 3
@@ -182,7 +178,6 @@ async def test_what_a_page_names_is_kept_by_browsers(running, index, edition):
 
 
 @installed
-@pytest.mark.gen_test
 async def test_what_stands_behind_the_address_changes_nothing(running, index):
     for query in ("?q=1", "?q=%ff", "?%"):
         assert (await fetch(running, f"/{query}")).body.decode() == index

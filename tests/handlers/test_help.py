@@ -2,8 +2,6 @@
 
 import re
 
-import pytest
-
 from handlers.help import PAGES, REFERENCE
 
 NAMES = (*PAGES, REFERENCE)
@@ -14,7 +12,6 @@ async def fetch(running, path, **headers):
     return response, bytes(response.body).decode()
 
 
-@pytest.mark.gen_test
 async def test_every_link_of_every_document_leads_to_what_is_served(running):
     pages = {name: (await fetch(running, f"/help/{name}"))[1] for name in NAMES}
     assert {"readme", "operations", "security"} < set(pages)
@@ -29,7 +26,6 @@ async def test_every_link_of_every_document_leads_to_what_is_served(running):
             assert (await fetch(running, link))[0].status == 200, link
 
 
-@pytest.mark.gen_test
 async def test_a_document_is_a_page_without_a_token_that_runs_nothing_and_is_kept(running):
     response, text = await fetch(running, "/help")
     assert (response.status, response.header("Content-Type")) == (200, "text/html; charset=utf-8")

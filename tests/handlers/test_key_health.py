@@ -37,7 +37,6 @@ async def anthropic(running):
 
 @pytest.mark.bridge(anthropic_key=KEYS[:1])
 @pytest.mark.expects_log(REFUSED)
-@pytest.mark.gen_test
 async def test_a_refused_key_is_named_everywhere_until_a_call_with_it_succeeds(running):
     play(running, UNAUTHORIZED)
     for _ in range(3):
@@ -60,7 +59,6 @@ async def test_a_refused_key_is_named_everywhere_until_a_call_with_it_succeeds(r
 
 @pytest.mark.bridge(anthropic_key=KEYS)
 @pytest.mark.expects_log(REFUSED)
-@pytest.mark.gen_test
 async def test_a_refused_key_is_named_also_where_another_one_answers(running):
     play(running, UNAUTHORIZED, OK)
     assert (await ask(running)).status == 200
@@ -70,7 +68,6 @@ async def test_a_refused_key_is_named_also_where_another_one_answers(running):
 
 
 @pytest.mark.bridge(anthropic_key=KEYS[:1])
-@pytest.mark.gen_test
 async def test_a_refused_key_of_a_client_is_no_fault_of_ours(running):
     play(running, UNAUTHORIZED)
     own = {"X-Coder-AI-Governance-Token": running.token, "X-Api-Key": "sk-own"}
@@ -113,7 +110,6 @@ async def until_shown(running, refused, ready):
 
 @pytest.mark.bridge(anthropic_key=KEYS[:1])
 @pytest.mark.expects_log(REFUSED)
-@pytest.mark.gen_test
 async def test_bridges_on_one_database_show_the_same_refused_keys(running, second):
     second, close = second
     play(running, UNAUTHORIZED)

@@ -67,7 +67,6 @@ def test_whatever_the_order_all_time_is_in_one_phase(steps):
     assert timer.seconds == expected
 
 
-@pytest.mark.gen_test
 async def test_the_time_until_the_head_is_the_providers_and_the_body_is_in_none(running):
     clock, head, rest = asyncio.get_running_loop().time, asyncio.Event(), asyncio.Event()
     running.upstream.play(head, OK[:-2], rest, OK[-2:])
@@ -95,7 +94,6 @@ async def test_the_time_until_the_head_is_the_providers_and_the_body_is_in_none(
     assert heads(running) == {"openai": 1}
 
 
-@pytest.mark.gen_test
 async def test_a_connection_that_was_there_takes_no_time_to_make(running):
     running.upstream.play(OK)
     await send(running)
@@ -106,7 +104,6 @@ async def test_a_connection_that_was_there_takes_no_time_to_make(running):
 
 
 @pytest.mark.bridge(max_body_bytes=1000, rate_limit=9, rate_window=timedelta(hours=1))
-@pytest.mark.gen_test
 async def test_a_refusal_tells_what_is_known_by_then(running):
     admitted = ["auth", "admission"]
     for status, names, request in [
@@ -131,7 +128,6 @@ async def test_a_refusal_tells_what_is_known_by_then(running):
 @pytest.mark.bridge(
     circuit_breaker_enabled=True, circuit_breaker_failure_threshold=1, circuit_breaker_timeout=timedelta(hours=1)
 )
-@pytest.mark.gen_test
 async def test_a_provider_that_was_not_asked_took_no_time(running):
     running.upstream.play(RESET)
     await send(running)
@@ -143,7 +139,6 @@ async def test_a_provider_that_was_not_asked_took_no_time(running):
 
 
 @pytest.mark.bridge(anthropic_key=("sk-first-key-0123456789", "sk-second-key-012345678"))
-@pytest.mark.gen_test
 async def test_both_tries_count_as_the_providers_time_and_the_last_is_recorded(running):
     first, second = asyncio.Event(), asyncio.Event()
     running.upstream.play(first, LIMITED)

@@ -114,7 +114,6 @@ TOKEN = b"0123456789-0123456789012345678901"
 GET = b"GET /%d HTTP/1.1\r\nHost: b\r\n\r\n"
 
 
-@pytest.mark.gen_test
 async def test_of_requests_sent_together_the_first_is_answered_and_is_the_last(connect, stage):
     requests = LiveObjects(HTTPServerRequest, Request)
     client = await connect()
@@ -130,7 +129,6 @@ async def test_of_requests_sent_together_the_first_is_answered_and_is_the_last(c
     assert stage.notes == ["begun"]
 
 
-@pytest.mark.gen_test
 async def test_of_what_follows_in_later_reads_a_bounded_part_is_read(connect, stage, http_server):
     client = await connect()
     await client.send_raw(GET % 1)
@@ -146,7 +144,6 @@ async def test_of_what_follows_in_later_reads_a_bounded_part_is_read(connect, st
     await sending
 
 
-@pytest.mark.gen_test
 async def test_nobody_is_told_to_go_on_in_the_middle_of_an_answer_or_with_http_1_0(connect, stage, http_server):
     stage.gate.set()
     client = await connect()
@@ -164,7 +161,6 @@ async def test_nobody_is_told_to_go_on_in_the_middle_of_an_answer_or_with_http_1
 @pytest.mark.expects_log("^ERROR tornado.application: Uncaught exception GET /large")
 @pytest.mark.expects_log("^ERROR tornado.general: Cannot send error response after headers written")
 @pytest.mark.parametrize("length", [len(LARGE) - 1, len(LARGE) + 1])
-@pytest.mark.gen_test
 async def test_an_answer_that_has_not_the_length_it_declared_never_looks_complete(connect, length):
     client = await connect()
     await client.send_raw(f"GET /large?length={length} HTTP/1.1\r\nHost: b\r\n\r\n".encode())
@@ -183,7 +179,6 @@ async def test_an_answer_that_has_not_the_length_it_declared_never_looks_complet
         ("GET / HTTP/1.0\r\nConnection: keep-alive", "Keep-Alive"),
     ],
 )
-@pytest.mark.gen_test
 async def test_the_connection_stays_as_the_client_wants_and_says_so(connect, stage, requested, answered):
     stage.gate.set()
     client = await connect()
@@ -205,7 +200,6 @@ async def test_the_connection_stays_as_the_client_wants_and_says_so(connect, sta
         (b"GET / HTTP/1.1\r\nA: " + b"x" * MAX_HEAD_BYTES + b"\r\n\r\n", 431, None),
     ],
 )
-@pytest.mark.gen_test
 async def test_what_is_no_request_is_told_why_and_the_requests_before_it_are_answered(
     connect, stage, data, status, reason
 ):
@@ -223,7 +217,6 @@ async def test_what_is_no_request_is_told_why_and_the_requests_before_it_are_ans
         assert await client.at_end() == b""
 
 
-@pytest.mark.gen_test
 async def test_what_was_answered_or_left_is_let_go_without_a_search_for_garbage(connect, stage, http_server):
     gc.collect()
     gc.disable()
@@ -245,7 +238,6 @@ async def test_what_was_answered_or_left_is_let_go_without_a_search_for_garbage(
         gc.enable()
 
 
-@pytest.mark.gen_test
 async def test_a_client_that_is_gone_before_it_was_accepted_leaves_nothing(http_server, http_port, connect, stage):
     stage.gate.set()
     for _ in range(20):

@@ -41,7 +41,6 @@ def serve_with(running, io_loop):
         io_loop.run_sync(server.close_all_connections)
 
 
-@pytest.mark.gen_test
 async def test_a_head_that_does_not_come_whole_in_time_ends_the_connection(running, serve_with):
     refusals = []
     serve_with(max_connections=9, idle_seconds=0.1, on_refusal=lambda error, ip: refusals.append((error.rule, ip)))
@@ -59,7 +58,6 @@ async def test_a_head_that_does_not_come_whole_in_time_ends_the_connection(runni
 
 
 @pytest.mark.parametrize("line", [b"X: " + b"y" * 1000 + b"\r\n", b"y" * 1000], ids=["many lines", "one line"])
-@pytest.mark.gen_test
 async def test_a_head_without_end_ends_the_connection_and_costs_no_slot(running, line):
     client = await running.client()
     with suppress(ConnectionError):
@@ -71,7 +69,6 @@ async def test_a_head_without_end_ends_the_connection_and_costs_no_slot(running,
     assert running.upstream.requests == []
 
 
-@pytest.mark.gen_test
 async def test_a_body_that_drips_is_no_longer_waited_for_than_one_that_does_not_come(running, monkeypatch):
     monkeypatch.setattr(handlers.dataplane.proxy, "BODY_SECONDS", 0.1)
     client = await running.client()
@@ -87,7 +84,6 @@ async def test_a_body_that_drips_is_no_longer_waited_for_than_one_that_does_not_
 
 
 @pytest.mark.expects_log(r"WARNING http1.server: 2 connections are open, as many as allowed")
-@pytest.mark.gen_test
 async def test_a_connection_too_many_is_closed_and_the_others_go_on(running, serve_with):
     server = serve_with(max_connections=2)
     first, second = await running.client(), await running.client()
@@ -120,7 +116,6 @@ def test_a_burst_of_as_many_connections_as_are_allowed_is_served(loop):
         runner.run(burst())
 
 
-@pytest.mark.gen_test
 async def test_a_client_whose_machine_vanished_is_noticed_by_the_system(running, serve_with):
     server = serve_with(max_connections=9)
     client = await running.client()
@@ -137,7 +132,6 @@ def test_the_number_of_clients_follows_from_the_open_files_allowed():
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
 
 
-@pytest.mark.gen_test
 async def test_a_server_that_retires_answers_one_more_request_on_each_connection(running, serve_with):
     server = serve_with(max_connections=9)
     first, second = await running.client(), await running.client()
@@ -154,7 +148,6 @@ async def test_a_server_that_retires_answers_one_more_request_on_each_connection
         await asyncio.open_connection("127.0.0.1", running.port)
 
 
-@pytest.mark.gen_test
 async def test_a_request_under_way_outlasts_the_connections_that_only_wait(running, serve_with, monkeypatch):
     monkeypatch.setattr(http1.server, "LAST_REQUEST_SECONDS", 0.2)
     gate = asyncio.Event()
@@ -176,7 +169,6 @@ async def test_a_request_under_way_outlasts_the_connections_that_only_wait(runni
     assert not server.connections
 
 
-@pytest.mark.gen_test
 async def test_a_server_retires_no_longer_than_it_may(running, serve_with):
     gate = asyncio.Event()
     running.upstream.play(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", gate, b"{}")

@@ -68,7 +68,6 @@ async def connect(port, authority, path, **options):
     return reader, writer
 
 
-@pytest.mark.gen_test
 async def test_every_piece_of_a_stream_arrives_and_the_next_request_too(port, authority, taken):
     reader, writer = await connect(port, authority, "/small")
     for _ in range(2):
@@ -80,7 +79,6 @@ async def test_every_piece_of_a_stream_arrives_and_the_next_request_too(port, au
     writer.close()
 
 
-@pytest.mark.gen_test
 async def test_a_client_that_does_not_read_holds_the_writer_back_until_it_does(port, authority, taken):
     reader, writer = await connect(port, authority, "/large", limit=1024)
     before = -1

@@ -25,7 +25,6 @@ def test_the_clock_is_cut_to_whole_milliseconds(nanoseconds):
     assert instant == datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=nanoseconds // 1_000_000)
 
 
-@pytest.mark.gen_test
 async def test_traces_are_there_when_they_are_switched_on_and_end_with_the_bridge(database, tmp_path, monkeypatch):
     async with AsyncExitStack() as stack:
         assert open_traces(Settings(), ADA, stack) is None
@@ -42,7 +41,6 @@ async def test_traces_are_there_when_they_are_switched_on_and_end_with_the_bridg
             open_traces(Settings(otel_traces=True), ADA, stack)
 
 
-@pytest.mark.gen_test
 async def test_what_was_refused_is_written_when_the_bridge_stops(database, tmp_path):
     async with AsyncExitStack() as stack:
         bridge = await open_bridge(Settings(data_dir=tmp_path), database, [], stack)

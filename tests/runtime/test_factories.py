@@ -2,8 +2,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-import pytest
-
 from runtime.factories import known_secrets, make_provider
 from settings import ProviderSettings, Settings
 from tests.cases import for_each
@@ -37,7 +35,6 @@ def bedrock(**settings):
     return make_provider(ProviderSettings("p", ProviderType.BEDROCK, "https://h/", region="us-east-1", **settings))
 
 
-@pytest.mark.gen_test
 async def test_requests_to_aws_are_signed_with_the_access_key_that_was_set(io_loop):
     authorizer = bedrock(aws_access_key=AwsKeys("AKIDEXAMPLE", "secret")).authorizer
     assert authorizer is not None
@@ -46,7 +43,6 @@ async def test_requests_to_aws_are_signed_with_the_access_key_that_was_set(io_lo
     assert headers["Authorization"].startswith(f"AWS4-HMAC-SHA256 Credential={scope}, ")
 
 
-@pytest.mark.gen_test
 async def test_requests_to_aws_are_signed_with_what_botocore_finds(io_loop, monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDFOUND")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")

@@ -56,7 +56,6 @@ class Failing:
 
 @pytest.mark.expects_log(FAILED)
 @pytest.mark.parametrize("error", [RuntimeError, KeyError, asyncio.CancelledError])
-@pytest.mark.gen_test
 async def test_a_job_that_fails_is_started_again_after_growing_pauses(jobs, pauses, log_watch, error):
     work = Failing(6, error)
     job = jobs.start("counting", work.run)
@@ -68,7 +67,6 @@ async def test_a_job_that_fails_is_started_again_after_growing_pauses(jobs, paus
 
 
 @pytest.mark.expects_log(FAILED)
-@pytest.mark.gen_test
 async def test_a_job_that_ran_for_long_is_well_again_and_its_next_failure_is_logged(jobs, pauses, log_watch):
     failures = asyncio.Queue()
 
@@ -92,7 +90,6 @@ async def test_a_job_that_ran_for_long_is_well_again_and_its_next_failure_is_log
     await job.stop()
 
 
-@pytest.mark.gen_test
 async def test_a_job_that_is_stopped_has_ended_when_that_returns(jobs):
     began, ended = asyncio.Event(), []
 

@@ -22,7 +22,6 @@ def identities(database):
     return Identities(database, now=now, monotonic=lambda: 0.0)
 
 
-@pytest.mark.gen_test
 async def test_the_first_start_makes_an_owner_and_keeps_its_token_for_this_account_only(identities, tmp_path):
     data_dir = tmp_path / "not made yet"
     token = await demo_token(identities, data_dir)
@@ -32,7 +31,6 @@ async def test_the_first_start_makes_an_owner_and_keeps_its_token_for_this_accou
     assert (kept.read_text(), stat.S_IMODE(kept.stat().st_mode)) == (token + "\n", 0o600)
 
 
-@pytest.mark.gen_test
 async def test_every_further_start_has_the_same_token(identities, tmp_path):
     token = await demo_token(identities, tmp_path)
     assert await demo_token(identities, tmp_path) == token
@@ -40,7 +38,6 @@ async def test_every_further_start_has_the_same_token(identities, tmp_path):
 
 
 @pytest.mark.parametrize("kept", [b"", b"nonsense\n", TOKEN.encode(), b"\xff\xfe"])
-@pytest.mark.gen_test
 async def test_a_kept_token_that_lets_nobody_in_is_replaced(identities, tmp_path, kept):
     (tmp_path / "demo-token").write_bytes(kept)
     token = await demo_token(identities, tmp_path)
@@ -48,7 +45,6 @@ async def test_a_kept_token_that_lets_nobody_in_is_replaced(identities, tmp_path
     assert (await identities.authenticate(token)).user.username == "demo"
 
 
-@pytest.mark.gen_test
 async def test_a_revoked_token_is_replaced_and_a_removed_user_comes_back(identities, tmp_path):
     first = await demo_token(identities, tmp_path)
     await identities.revoke_token(first[:10])

@@ -78,7 +78,6 @@ def world(database, authority, io_loop):
     return world
 
 
-@pytest.mark.gen_test
 async def test_a_new_budget_counts_what_was_spent_before_it(world):
     research = PolicyHolder(Level.GROUP, world.group, "research")
     both = SharedLimits(each_member=PolicyLimits(budget=BUDGET), together=PolicyLimits(budget=BUDGET))
@@ -93,7 +92,6 @@ async def test_a_new_budget_counts_what_was_spent_before_it(world):
     assert world.used(Of.GROUP, "group:everyone") == 90
 
 
-@pytest.mark.gen_test
 async def test_after_a_restart_the_budget_of_each_user_counts_the_spend_of_the_period(world, authority):
     for _ in range(2):
         await world.budgets.restore()
@@ -101,7 +99,6 @@ async def test_after_a_restart_the_budget_of_each_user_counts_the_spend_of_the_p
         assert used == {f"user:{world.ada}": 50, f"user:{world.bob}": 40}
 
 
-@pytest.mark.gen_test
 async def test_what_was_charged_since_the_start_is_not_lowered(world, authority):
     key = f"user:{world.ada}"
     authority.restore(budget_limit(BUDGET, Of.USER, key, "UTC"), 70, int(MIDNIGHT.timestamp()) * 1_000_000_000)
@@ -115,7 +112,6 @@ def test_what_a_token_spends_counts_for_those_that_it_is_bound_by():
     assert spend_by_key(spend, {}, wanted, {"new": ("old",)})[Of.TOKEN, "key:old"] == 5
 
 
-@pytest.mark.gen_test
 async def test_each_change_is_looked_at_while_it_runs(world):
     task = asyncio.create_task(world.budgets.run())
     await asyncio.sleep(0)
@@ -129,7 +125,6 @@ async def test_each_change_is_looked_at_while_it_runs(world):
     assert budget_limit(BUDGET, Of.USER, "k", "UTC").period is BudgetPeriod.DAY
 
 
-@pytest.mark.gen_test
 async def test_a_restart_after_a_refusal_of_the_database_restores_what_it_did_not(world):
     world.hold(PolicyHolder(Level.USER, world.ada, "ada"), Policy(limits=PolicyLimits(budget=BUDGET)))
 

@@ -2,8 +2,6 @@
 
 import json
 
-import pytest
-
 from tests.sdk.wiring import essence, record, tokens, whole
 
 HELLO = [{"role": "user", "content": "Hello"}]
@@ -19,7 +17,6 @@ MESSAGE = {
 }
 
 
-@pytest.mark.gen_test
 async def test_counting_tokens_is_recorded_without_a_cost(running, anthropic):
     running.upstream.play(*whole({"input_tokens": 95}))
     count = await anthropic.messages.count_tokens(model="m", messages=HELLO)
@@ -51,7 +48,6 @@ def _results(*named):
     return head, body
 
 
-@pytest.mark.gen_test
 async def test_the_results_of_a_batch_are_recorded_once_each(running, anthropic):
     ended = BATCH | {"processing_status": "ended"}
     url = f"http://127.0.0.1:{running.port}/api/v2/aibridge/anthropic/v1/messages/batches/msgbatch_1/results"

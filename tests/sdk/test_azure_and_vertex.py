@@ -65,7 +65,6 @@ def sent(running):
     return request.target, [(name, value) for name in NAMES for value in request.header(name)]
 
 
-@pytest.mark.gen_test
 async def test_azure_openai_calls_a_deployment(clouds):
     events = [b"data: " + json.dumps(each).encode() + b"\n\n" for each in CHUNKS]
     clouds.upstream.play(*stream([*events, b"data: [DONE]\n\n"]))
@@ -86,7 +85,6 @@ async def test_azure_openai_calls_a_deployment(clouds):
     assert clouds.tokens(recorded)["output_tokens"] == 1
 
 
-@pytest.mark.gen_test
 async def test_anthropics_client_for_vertex(clouds):
     clouds.upstream.play(*whole(MESSAGE))
     async with anthropic_sdk.AsyncAnthropicVertex(
@@ -113,7 +111,6 @@ def google_client(clouds):
     )
 
 
-@pytest.mark.gen_test
 async def test_googles_client_for_vertex(clouds):
     clouds.upstream.play(*whole(WHOLE))
     client = google_client(clouds).aio
@@ -126,7 +123,6 @@ async def test_googles_client_for_vertex(clouds):
     assert (recorded["model"], recorded["end_reason"]) == ("gemini-3-pro", "completed")
 
 
-@pytest.mark.gen_test
 async def test_openais_client_calls_models_of_vertex(clouds):
     answer = {"id": "c", "object": "chat.completion", "created": 1, "model": "google/gemini-2.5-flash", "usage": USAGE}
     clouds.upstream.play(
@@ -141,7 +137,6 @@ async def test_openais_client_calls_models_of_vertex(clouds):
     assert (recorded["model"], recorded["cost"]["usd"]) == ("gemini-2.5-flash", 0.0000034)
 
 
-@pytest.mark.gen_test
 async def test_googles_client_in_express_mode_names_no_project(clouds):
     clouds.upstream.play(*whole(WHOLE))
     options = genai.types.HttpOptions(base_url=address(clouds, "express"))

@@ -105,7 +105,6 @@ def read_events(stream):
         stream.close()
 
 
-@pytest.mark.gen_test
 async def test_boto3_converses(running, runtime):
     running.upstream.play(*reply(CONVERSED))
     result = await runtime("converse", lambda response: response, modelId=ARN, messages=MESSAGES)
@@ -117,7 +116,6 @@ async def test_boto3_converses(running, runtime):
     assert recorded["credential_hint"] == "AK...00"
 
 
-@pytest.mark.gen_test
 async def test_boto3_converses_in_a_stream(running, runtime):
     running.upstream.play(*event_stream([event(*each) for each in CONVERSE_EVENTS]))
     result = await runtime(
@@ -129,7 +127,6 @@ async def test_boto3_converses_in_a_stream(running, runtime):
     assert essence(recorded) == CONVERSE_RECORD | {"streaming": True}
 
 
-@pytest.mark.gen_test
 async def test_boto3_invokes_claude_in_a_stream(running, runtime):
     running.upstream.play(*event_stream(map(bedrock_chunk, CLAUDE_EVENTS)))
     body = json.dumps(CLAUDE_REQUEST).encode()
@@ -145,7 +142,6 @@ async def test_boto3_invokes_claude_in_a_stream(running, runtime):
     assert essence(recorded) == record_of(streaming=True, user_prompts=["Hi"], token_usages=[tokens(8, 5, read=None)])
 
 
-@pytest.mark.gen_test
 async def test_a_bedrock_key_goes_as_a_bearer_and_a_refused_one_gives_way(running, runtime):
     running.bridge.key_pools["bedrock"] = KeyPool(("ABSK-first", "ABSK-second"), lambda: 0.0, lambda: datetime.now(UTC))
     running.upstream.play(*reply({"message": "slow down"}, 429))
@@ -155,7 +151,6 @@ async def test_a_bedrock_key_goes_as_a_bearer_and_a_refused_one_gives_way(runnin
     assert sent == [["Bearer ABSK-first"], ["Bearer ABSK-second"]]
 
 
-@pytest.mark.gen_test
 async def test_a_refusal_of_the_bridge_is_one_that_boto3_reads(running, runtime, monkeypatch):
     monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "no-token")
     with pytest.raises(ClientError) as raised:
@@ -168,7 +163,6 @@ async def test_a_refusal_of_the_bridge_is_one_that_boto3_reads(running, runtime,
     assert running.upstream.requests == []
 
 
-@pytest.mark.gen_test
 async def test_a_signature_of_the_client_never_goes_upstream(running, bedrock):
     running.upstream.play(*reply(CONVERSED))
     client = await running.client()
@@ -189,7 +183,6 @@ async def test_a_signature_of_the_client_never_goes_upstream(running, bedrock):
     assert "client" not in str(received.headers).lower().replace("amz-sdk", "")
 
 
-@pytest.mark.gen_test
 async def test_anthropics_client_for_bedrock_streams(running, bedrock):
     running.upstream.play(*event_stream(map(bedrock_chunk, CLAUDE_EVENTS)))
     url = f"http://127.0.0.1:{running.port}/api/v2/aibridge/bedrock"
@@ -217,7 +210,6 @@ async def test_anthropics_client_for_bedrock_streams(running, bedrock):
         (ProviderType.CLAUDE_AWS, "aws-external-anthropic", "/v1/messages?beta=true"),
     ],
 )
-@pytest.mark.gen_test
 async def test_messages_on_aws_are_signed_for_their_service(running, kind, service, target):
     authorizer = AwsAuthorizer(lambda: KEYS, Scope("us-east-1", service), lambda: datetime.now(UTC))
     running.bridge.providers["aws"] = Provider("aws", kind, running.upstream.url, authorizer=authorizer)

@@ -64,7 +64,6 @@ def recorded_as(provider, conversation, *, streaming):
 
 
 @EACH
-@pytest.mark.gen_test
 async def test_a_conversation_is_read_as_it_was_sent_with_pings_of_the_bridge_and_recorded_as_it_was(
     running, wiring, api
 ):
@@ -89,7 +88,6 @@ async def test_a_conversation_is_read_as_it_was_sent_with_pings_of_the_bridge_an
 
 
 @EACH
-@pytest.mark.gen_test
 async def test_a_stream_that_is_cut_is_an_error_and_never_a_short_success(running, wiring, api):
     _, create, more, streaming, encode = APIS[api]
     (conversation,) = [one for one in chosen(api) if one.name == "interleaved_parallel_tool_calls"]

@@ -1,7 +1,5 @@
 """The demo provider through the bridge, with the SDKs of a newcomer."""
 
-import pytest
-
 from tests.sdk.wiring import essence
 
 WEATHER = "What does get_weather say?"
@@ -12,7 +10,6 @@ def shown_tokens(recorded):
     return usage
 
 
-@pytest.mark.gen_test
 async def test_every_api_answers_and_is_recorded_in_a_stream_and_at_once(running, wiring, demo):
     openai, anthropic = wiring.openai("demo"), wiring.anthropic("demo")
     hello = [{"role": "user", "content": "Hello"}]
@@ -51,7 +48,6 @@ async def test_every_api_answers_and_is_recorded_in_a_stream_and_at_once(running
         assert said["input_tokens"] - said["cache_read_input_tokens"] in {0, 1}
 
 
-@pytest.mark.gen_test
 async def test_a_tool_loop_is_two_calls_of_which_only_the_first_has_a_prompt_and_a_tool(running, wiring, demo):
     anthropic = wiring.anthropic("demo")
     tools = [{"name": "get_weather", "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}}}]
@@ -72,7 +68,6 @@ async def test_a_tool_loop_is_two_calls_of_which_only_the_first_has_a_prompt_and
     assert essence(answered)["tool_usages"] == []
 
 
-@pytest.mark.gen_test
 async def test_each_sdk_lists_the_models_without_a_record(running, wiring, demo):
     for client in (wiring.openai("demo"), wiring.anthropic("demo")):
         models = [model.id async for model in client.models.list()]

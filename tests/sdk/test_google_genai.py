@@ -46,7 +46,6 @@ def sent(running):
     return request.target, [value for name in names for value in request.header(name)], json.loads(request.body)
 
 
-@pytest.mark.gen_test
 async def test_a_blocking_call_is_recorded_with_thoughts_calls_and_tokens(running, client):
     running.upstream.play(*whole(WHOLE))
     response = await client.models.generate_content(model="gemini-3-pro", contents="Hello")
@@ -67,7 +66,6 @@ async def test_a_blocking_call_is_recorded_with_thoughts_calls_and_tokens(runnin
     assert running.tokens(recorded) == TOKENS
 
 
-@pytest.mark.gen_test
 async def test_a_stream_is_recorded_like_the_call(running, client):
     running.upstream.play(*stream(b"data: " + json.dumps(each).encode() + b"\r\n\r\n" for each in CHUNKS))
     chunks = [
@@ -81,7 +79,6 @@ async def test_a_stream_is_recorded_like_the_call(running, client):
     assert running.tokens(recorded) == TOKENS
 
 
-@pytest.mark.gen_test
 async def test_counting_and_embedding_are_recorded(running, client):
     running.upstream.play(*whole({"totalTokens": 3}))
     running.upstream.play(*whole({"embeddings": [{"values": [0.5, 0.25]}]}))
@@ -95,7 +92,6 @@ async def test_counting_and_embedding_are_recorded(running, client):
     ]
 
 
-@pytest.mark.gen_test
 async def test_a_refusal_of_the_bridge_is_an_error_of_googles(running):
     url = f"http://127.0.0.1:{running.port}/api/v2/aibridge/gemini"
     client = genai.Client(api_key="no-token", http_options=genai.types.HttpOptions(base_url=url)).aio
@@ -126,7 +122,6 @@ def recorded_as(call):
 
 
 @pytest.mark.night
-@pytest.mark.gen_test
 async def test_a_call_and_a_stream_are_recorded_with_thoughts_calls_and_tokens(running, client):
     running.upstream.play(*whole(INTERACTION))
     answer = await client.interactions.create(model="gemini-3", input="Hello", store=False)
@@ -154,7 +149,6 @@ async def test_a_call_and_a_stream_are_recorded_with_thoughts_calls_and_tokens(r
 
 
 @pytest.mark.night
-@pytest.mark.gen_test
 async def test_an_agent_in_the_background_is_recorded_once_when_it_has_ended(running, client):
     running.upstream.play(*whole(QUEUED))
     begun = await client.interactions.create(agent="deep-research", input="Compare", background=True)
@@ -169,7 +163,6 @@ async def test_an_agent_in_the_background_is_recorded_once_when_it_has_ended(run
 
 
 @pytest.mark.night
-@pytest.mark.gen_test
 async def test_a_policy_of_models_holds_for_agents_and_for_their_models(running, client):
     policy = SharedPolicy(models=Models(allow=["gemini-3", "deep-*"]))
     running.bridge.policies.put(KeptPolicy(PolicyHolder(Level.EVERYONE), policy, "1"))

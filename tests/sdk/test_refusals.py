@@ -34,7 +34,6 @@ def anthropic_body(error, message, kind):
 
 
 @pytest.mark.bridge(rate_limit=1, rate_window=timedelta(hours=1))
-@pytest.mark.gen_test
 async def test_a_rate_limit_error_with_a_long_wait_is_not_retried(running, wiring):
     running.upstream.play(*whole(COMPLETION))
     await wiring.openai().chat.completions.create(**CHAT)
@@ -56,7 +55,6 @@ async def test_a_rate_limit_error_with_a_long_wait_is_not_retried(running, wirin
 
 
 @pytest.mark.bridge(rate_limit=1, rate_window=timedelta(seconds=1))
-@pytest.mark.gen_test
 async def test_an_sdk_waits_as_long_as_it_is_told_and_then_gets_in(running, wiring):
     client = wiring.openai(max_retries=1)
     running.upstream.play(*whole(COMPLETION))
@@ -68,7 +66,6 @@ async def test_an_sdk_waits_as_long_as_it_is_told_and_then_gets_in(running, wiri
     await running.ended(2)
 
 
-@pytest.mark.gen_test
 async def test_what_no_repetition_mends_is_asked_once(running, wiring):
     with pytest.raises(anthropic_sdk.BadRequestError, match="set provider-2-keys on the server"):
         await wiring.anthropic("no-key", max_retries=9).messages.create(model="m", max_tokens=9, messages=HELLO)

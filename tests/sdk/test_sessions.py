@@ -64,7 +64,6 @@ def sessions(running, demo):
     return sessions
 
 
-@pytest.mark.gen_test
 async def test_five_turns_are_one_session(wiring, sessions):
     for number, (sdk, converse) in enumerate(CONVERSATIONS):
         client = getattr(wiring, sdk)("demo")

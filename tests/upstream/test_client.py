@@ -50,7 +50,6 @@ async def failure(asked: Awaitable[object]) -> Exception | None:
     return None
 
 
-@pytest.mark.gen_test
 async def test_only_a_new_connection_says_how_long_it_took_to_make(provider, client):
     provider.play(HEAD + b"Content-Length: 2\r\n\r\nhi")
     made = []
@@ -64,7 +63,6 @@ async def test_only_a_new_connection_says_how_long_it_took_to_make(provider, cli
     assert 0 < new.connect < 2
 
 
-@pytest.mark.gen_test
 async def test_a_redirect_is_an_answer_like_any_other(provider, client):
     provider.play(b"HTTP/1.1 302 Found\r\nLocation: http://elsewhere/\r\nContent-Length: 0\r\n\r\n")
     response = await client.open("GET", provider.url, [], b"")
@@ -72,7 +70,6 @@ async def test_a_redirect_is_an_answer_like_any_other(provider, client):
     response.close()
 
 
-@pytest.mark.gen_test
 async def test_a_name_that_does_not_exist_is_not_asked(client):
     with pytest.raises(
         UpstreamNotReachedError, match=r"^no connection to the provider: its name (is not found|cannot be looked up)$"
@@ -80,7 +77,6 @@ async def test_a_name_that_does_not_exist_is_not_asked(client):
         await client.open("GET", "http://nobody.invalid/", [], b"")
 
 
-@pytest.mark.gen_test
 async def test_a_connection_that_is_not_accepted_in_time_is_not_asked(io_loop):
     client = UpstreamClient(connect_timeout=0.1, idle_timeout=60)
     # Nobody accepts, and the queue for those who might is full: the system answers no further one.
@@ -94,7 +90,6 @@ async def test_a_connection_that_is_not_accepted_in_time_is_not_asked(io_loop):
 
 
 @on_both_loops
-@pytest.mark.gen_test
 async def test_what_reached_an_upstream_that_hangs_up_is_not_sent_again(provider, client):
     for method, body in {"GET": b"", "DELETE": b"", "PUT": b"", "POST": b"{}"}.items():
         for end in (RESET, CLOSE):
@@ -113,7 +108,6 @@ async def test_what_reached_an_upstream_that_hangs_up_is_not_sent_again(provider
 
 @on_both_loops
 @pytest.mark.parametrize("body", [b"{}", b"x" * 200_000, b""], ids=["small", "large", "none"])
-@pytest.mark.gen_test
 async def test_a_request_on_a_closing_connection_is_sent_once_or_not_at_all(provider, body):
     provider.play(HEAD + b"Content-Length: 2\r\n\r\nhi")
     outcomes = Counter()
@@ -137,7 +131,6 @@ async def test_a_request_on_a_closing_connection_is_sent_once_or_not_at_all(prov
 
 
 @for_each("body", [b"", b"{}"])
-@pytest.mark.gen_test
 async def test_an_upstream_that_announces_an_answer_without_end_is_a_timeout(provider, body):
     stopped = False
 
@@ -154,7 +147,6 @@ async def test_an_upstream_that_announces_an_answer_without_end_is_a_timeout(pro
 
 
 @on_both_loops
-@pytest.mark.gen_test
 async def test_a_body_that_is_cut_is_truncated_after_its_bytes(provider, client):
     for framed in (b"Content-Length: 10\r\n\r\nabc", b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"):
         for end in (CLOSE, RESET):
@@ -182,7 +174,6 @@ class Deaf(asyncio.Protocol):
 
 
 @on_both_loops
-@pytest.mark.gen_test
 async def test_an_upstream_that_stops_taking_the_body_is_a_timeout(impatient):
     open_ones = []
     server = await asyncio.get_running_loop().create_server(lambda: Deaf(open_ones), "127.0.0.1", 0)
@@ -195,7 +186,6 @@ async def test_an_upstream_that_stops_taking_the_body_is_a_timeout(impatient):
     await until(lambda: not open_ones)
 
 
-@pytest.mark.gen_test
 async def test_a_switch_of_protocols_is_no_answer(provider, client):
     provider.play(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
     with pytest.raises(UpstreamUnreachableError, match=r"^the provider did not answer in HTTP$"):
@@ -228,7 +218,6 @@ def test_whatever_an_upstream_says_is_an_answer_or_an_error_and_leaves_nothing_o
     io_loop.run_sync(send)
 
 
-@pytest.mark.gen_test
 async def test_an_answer_with_a_transfer_coding_that_was_not_asked_for_is_none(provider, client):
     for coding in "gzip, chunked", "chunked, gzip", "gzip", "x", "chunked, chunked", "identity, gzip", "chunked,":
         provider.forget()
@@ -237,7 +226,6 @@ async def test_an_answer_with_a_transfer_coding_that_was_not_asked_for_is_none(p
         await provider.requests[0].closed.wait()
 
 
-@pytest.mark.gen_test
 async def test_the_beginning_of_a_body_can_be_looked_at_before_it_is_taken(client, provider):
     provider.play(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 11\r\n\r\n", b"all of", b" this")
     response = await client.open("POST", provider.url, [], b"{}")

@@ -38,7 +38,6 @@ class Source:
         return await self.refreshed.get()
 
 
-@pytest.mark.gen_test
 async def test_those_who_come_at_once_wait_for_one_fetch_and_whoever_leaves_ends_none():
     source = Source("first")
     source.gate.clear()
@@ -51,7 +50,6 @@ async def test_those_who_come_at_once_wait_for_one_fetch_and_whoever_leaves_ends
     assert (await source.get(59.9), source.calls) == ("first", 1)
 
 
-@pytest.mark.gen_test
 async def test_a_value_is_fetched_ahead_and_nobody_waits_until_it_has_ended():
     source = Source("first", "second", "third")
     await source.get()
@@ -63,7 +61,6 @@ async def test_a_value_is_fetched_ahead_and_nobody_waits_until_it_has_ended():
     assert (await source.get(600), source.calls) == ("third", 3)
 
 
-@pytest.mark.gen_test
 @pytest.mark.expects_log(r"WARNING upstream.refreshed: no value: OSError: (still )?away$")
 async def test_a_value_is_kept_to_its_end_while_it_cannot_be_fetched_and_a_failure_is_followed_by_a_pause():
     source = Source("first", OSError("away\nmore"), OSError("still away"), "second")
@@ -78,7 +75,6 @@ async def test_a_value_is_kept_to_its_end_while_it_cannot_be_fetched_and_a_failu
     assert (await source.get(0.1), source.calls) == ("second", 4)
 
 
-@pytest.mark.gen_test
 @pytest.mark.expects_log("no value: OSError: away")
 async def test_a_clock_that_is_set_back_delays_no_fetch_after_one_that_failed():
     source = Source(OSError("away"), "first")
@@ -87,7 +83,6 @@ async def test_a_clock_that_is_set_back_delays_no_fetch_after_one_that_failed():
     assert await source.get(-3600) == "first"
 
 
-@pytest.mark.gen_test
 @pytest.mark.expects_log("no value: OSError: away")
 async def test_a_value_is_renewed_once_in_a_while_and_kept_where_that_fails():
     source = Source("first", OSError("away"), "second", "third")

@@ -66,7 +66,6 @@ def provider(io_loop):
 
 
 @pytest.mark.parametrize(("length", "arrived"), [(6, b"abcdef"), (None, b"2\r\nab\r\n2\r\ncd\r\n2\r\nef\r\n0\r\n\r\n")])
-@pytest.mark.gen_test
 async def test_a_body_arrives_as_it_comes_and_the_connection_is_used_again(provider, client, length, arrived):
     provider.end = arrived[-6:]
     for _ in range(2):
@@ -84,7 +83,6 @@ async def test_a_body_arrives_as_it_comes_and_the_connection_is_used_again(provi
     assert (provider.bodies(), len(provider.connections)) == ([arrived] * 2, 1)
 
 
-@pytest.mark.gen_test
 async def test_a_request_whose_client_gives_up_ends_with_the_reason(provider, client):
     body, late = BodyStream(None), BodyStream(None)
     task = asyncio.create_task(client.open("POST", provider.url, [], body))
@@ -98,7 +96,6 @@ async def test_a_request_whose_client_gives_up_ends_with_the_reason(provider, cl
     assert provider.bodies() == []
 
 
-@pytest.mark.gen_test
 async def test_a_provider_that_hangs_up_half_way_ends_the_request(provider, client):
     body = BodyStream(None)
     task = asyncio.create_task(client.open("POST", provider.url, [], body))
@@ -110,7 +107,6 @@ async def test_a_provider_that_hangs_up_half_way_ends_the_request(provider, clie
     body.end()
 
 
-@pytest.mark.gen_test
 async def test_a_provider_that_has_the_whole_body_and_says_nothing_is_given_up(provider):
     client, body = UpstreamClient(connect_timeout=5, idle_timeout=0.1), BodyStream(2)
     body.feed(b"ab")

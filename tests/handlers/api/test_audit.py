@@ -22,7 +22,6 @@ async def trail(running, number):
     return [{key: entry[key] for key in entry if key not in {"id", "at"}} for entry in reversed(page["results"])]
 
 
-@pytest.mark.gen_test
 async def test_each_change_by_http_is_an_entry(running, change):
     identities = running.bridge.identities
     await change("POST", "/users", {"username": "grace", "role": "member", "name": "Grace H."})
@@ -72,14 +71,12 @@ async def test_each_change_by_http_is_an_entry(running, change):
 
 
 @pytest.mark.bridge(trusted_proxies=[ip_network("127.0.0.0/8")])
-@pytest.mark.gen_test
 async def test_the_client_is_known_behind_a_proxy_that_is_trusted(running, change):
     headers = running.headers | {"X-Forwarded-For": "192.0.2.7"}
     await change("POST", "/users", {"username": "bob", "role": "member"}, headers)
     assert (await trail(running, 1))[0]["client_ip"] == "192.0.2.7"
 
 
-@pytest.mark.gen_test
 async def test_the_trail_is_for_owners_and_auditors_in_pages_by_time_kind_and_user(running, change):
     # paging gives each entry once
     for name in ("bob", "grace", "zoe"):
@@ -109,7 +106,6 @@ async def test_the_trail_is_for_owners_and_auditors_in_pages_by_time_kind_and_us
         assert await running.get(f"{PATH}?{query}") == (400, {"message": INVALID, "validations": [validation]})
 
 
-@pytest.mark.gen_test
 async def test_entries_are_asked_for_by_time_kind_and_user(running, change):
     await change("POST", "/users", {"username": "grace", "role": "member"})
     await change("POST", "/users/grace/tokens", {"name": "laptop"})

@@ -24,7 +24,6 @@ from tests.storage.calls import Calls
 LIST = "/api/v2/aibridge/interceptions"
 
 
-@pytest.mark.gen_test
 async def test_an_answer_is_for_one_caller_as_is_its_head_and_other_methods_are_refused(running, monkeypatch):
     # an answer is for one caller and is not to be kept
     for headers, status in ((running.headers, 200), ({}, 401)):
@@ -68,7 +67,6 @@ async def test_an_answer_is_for_one_caller_as_is_its_head_and_other_methods_are_
 
 
 @pytest.mark.bridge(max_concurrency=1, rate_limit=1, rate_window=timedelta(hours=1), user_max_concurrency=1)
-@pytest.mark.gen_test
 async def test_overload_protection_does_not_concern_it(running):
     assert await running.bridge.overload.acquire_slot()
     assert [(await running.get(LIST))[0] for _ in range(3)] == [200, 200, 200]
@@ -114,7 +112,6 @@ async def refused(client, response):
     return json.loads(response.body)["message"], response.header("Retry-After")
 
 
-@pytest.mark.gen_test
 async def test_live_tails_and_exports_of_a_user_are_bounded_until_one_has_ended(running, begin):
     # a sixth live tail of a user is refused and closing one makes room
     tails = [await begin(LIVE) for _ in range(MAX_LIVE_TAILS)]
@@ -149,7 +146,6 @@ async def test_live_tails_and_exports_of_a_user_are_bounded_until_one_has_ended(
         pytest.param(12, marks=pytest.mark.bridge(user_max_concurrency=12)),
     ],
 )
-@pytest.mark.gen_test
 async def test_a_user_has_so_many_requests_in_progress_and_no_more(running, begin, gate, allowed):
     others = await running.user("grace")
     asking = [asyncio.ensure_future(begin(LIST)) for _ in range(allowed)]
@@ -165,7 +161,6 @@ async def test_a_user_has_so_many_requests_in_progress_and_no_more(running, begi
     assert len(running.bridge.shares.requests) == 0
 
 
-@pytest.mark.gen_test
 async def test_a_dashboard_loads_beside_live_tails_and_who_leaves_gives_a_share_back(running, gate, begin):
     # a client that leaves gives its share back
     clients = [await running.client() for _ in range(DEFAULT_REQUESTS)]
@@ -185,7 +180,6 @@ async def test_a_dashboard_loads_beside_live_tails_and_who_leaves_gives_a_share_
     assert {response.status for _, response in await asyncio.gather(*asking)} == {200}
 
 
-@pytest.mark.gen_test
 async def test_clients_that_leave_while_they_are_identified_use_up_no_share(running, http_server, monkeypatch):
     authenticate, gate, waiting = running.bridge.identities.authenticate, asyncio.Event(), []
 
@@ -246,7 +240,6 @@ def unread(running, http_server):
     return unread
 
 
-@pytest.mark.gen_test
 async def test_unread_pages_hold_no_more_than_they_may_and_are_whole_when_walked(running, record, unread):
     session = await record()
     for path in (LIST + "?limit=1000", f"{SESSIONS}/{session}?limit=50"):
@@ -290,7 +283,6 @@ async def test_unread_pages_hold_no_more_than_they_may_and_are_whole_when_walked
     assert {len(thread["interceptions"]) for thread in threads} == {1}
 
 
-@pytest.mark.gen_test
 async def test_an_unread_page_holds_its_share_until_it_is_taken_or_its_client_is_cut(
     running, record, unread, monkeypatch
 ):

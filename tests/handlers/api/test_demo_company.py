@@ -40,7 +40,6 @@ def operations():
             )
 
 
-@pytest.mark.gen_test
 async def test_owners_alone_read_there_what_is_of_the_company_alone_and_change_nothing(running, store):
     path = f"{DEMO}/users"
     assert (await running.get(path))[0] == 404
@@ -120,7 +119,6 @@ async def contents(database):
     return {name: await getattr(database, name).find().to_list(None) for name in names}
 
 
-@pytest.mark.gen_test
 async def test_the_page_is_there_too(running):
     for path in ("/demo-company/", "/demo-company/dashboard/js/main.js"):
         answer = await running.request("GET", path, {})

@@ -3,8 +3,6 @@
 import json
 import tomllib
 
-import pytest
-
 from tests.cases import for_each
 
 FILES = "/api/v2/aibridge/desk/files"
@@ -26,7 +24,6 @@ async def files(running, client, **query):
     return {one["path"]: one["content"] for one in answer["results"]}
 
 
-@pytest.mark.gen_test
 async def test_each_agent_is_managed_by_the_policies_of_a_group(running):
     await running.bridge.groups.add("research")
     everyone = {"managed_settings": {"env": {"OTEL_LOG_USER_PROMPTS": "1"}}}
@@ -90,7 +87,6 @@ async def test_each_agent_is_managed_by_the_policies_of_a_group(running):
         ("client=codex&address=https://b.example&group=nobody", 404, ""),
     ],
 )
-@pytest.mark.gen_test
 async def test_what_names_no_files_is_refused(running, query, status, wrong):
     answered, answer = await running.get(f"{FILES}?{query}")
     assert (answered, [one["field"] for one in answer.get("validations", [])]) == (status, [wrong] if wrong else [])

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from urllib.parse import quote
 
-import pytest
-
 from intercept.times import format_time
 from storage.accounts.groups import BUILT_IN
 from tests.handlers.api.test_users import listed as listed_user
@@ -28,7 +26,6 @@ def group_resource(group, members=0):
     }
 
 
-@pytest.mark.gen_test
 async def test_groups_have_members_and_are_shown_with_them_changed_and_removed(running, change):
     # an owner adds groups and puts users into them
     bob = quote("bob+1@example.com", safe="")
@@ -82,7 +79,6 @@ async def test_groups_have_members_and_are_shown_with_them_changed_and_removed(r
     assert await change("DELETE", f"/users/{bob.id}") == (404, {"message": f'There is no user named "{bob.id}".'})
 
 
-@pytest.mark.gen_test
 async def test_a_group_is_changed_and_removed_if_its_version_is_the_latest(running, change, send):
     # an owner changes and removes a group
     await change("POST", "/groups", {"name": "lab"})
@@ -120,7 +116,6 @@ async def test_a_group_is_changed_and_removed_if_its_version_is_the_latest(runni
     assert (await send("DELETE", path, **{"If-Match": second.header("ETag")})).status == 204
 
 
-@pytest.mark.gen_test
 async def test_everything_that_is_wrong_with_a_group_is_named(running, change):
     wrong = {"message": INVALID_BODY}
     wrong["validations"] = [

@@ -114,7 +114,6 @@ async def free(*bridges):
 
 
 @pytest.mark.bridge(rate_limit=3, rate_window=timedelta(seconds=100))
-@pytest.mark.gen_test
 async def test_two_bridges_share_the_rate_of_a_token(two, running):
     one, other = two
     running.upstream.play(OK)
@@ -129,7 +128,6 @@ async def test_two_bridges_share_the_rate_of_a_token(two, running):
 
 
 @pytest.mark.bridge(max_concurrency=1)
-@pytest.mark.gen_test
 async def test_two_bridges_share_the_slots_of_the_server(two, running):
     one, other = two
     gate = asyncio.Event()
@@ -156,7 +154,6 @@ class TestWithoutTheDatabase:
         r"|mongo\.health: the database is unavailable: )"
     )
     @pytest.mark.bridge(rate_limit=1, rate_window=timedelta(seconds=100))
-    @pytest.mark.gen_test
     async def test_each_bridge_limits_alone_and_says_so(self, two, running, private_mongodb):
         one, other = two
         for bridge in two:
@@ -207,7 +204,6 @@ def shown(name, setting, most, keys, **more):
     user_token_limit=8,
     user_budget_usd=Decimal("0.5"),
 )
-@pytest.mark.gen_test
 async def test_operators_see_every_limit_and_who_has_used_it(running):
     gate = asyncio.Event()
     client = await hold(running, gate)
@@ -241,7 +237,6 @@ async def test_operators_see_every_limit_and_who_has_used_it(running):
 
 
 @pytest.mark.bridge(rate_limit=1, rate_window=timedelta(seconds=100))
-@pytest.mark.gen_test
 async def test_a_rate_that_is_used_up_says_when_there_is_more_and_refusals_are_logged(running, caplog):
     caplog.set_level(logging.INFO, "limits.refusals")
     running.upstream.play(OK)
@@ -254,7 +249,6 @@ async def test_a_rate_that_is_used_up_says_when_there_is_more_and_refusals_are_l
     assert timedelta(seconds=80) < wait <= timedelta(seconds=100)
 
 
-@pytest.mark.gen_test
 async def test_what_is_not_limited_is_counted_all_the_same(running, monkeypatch):
     monkeypatch.setattr(relay, "REST_SECONDS", 0.01)
     client = await hold(running, asyncio.Event())
@@ -274,7 +268,6 @@ async def test_what_is_not_limited_is_counted_all_the_same(running, monkeypatch)
 @pytest.mark.bridge(
     max_concurrency=5, user_max_concurrency=5, rate_limit=5, user_rate_limit=5, rate_window=timedelta(seconds=100)
 )
-@pytest.mark.gen_test
 async def test_each_bridge_shows_the_usage_of_all_and_the_last_report_of_each(two, running):
     one, other = two
     gate = asyncio.Event()

@@ -46,7 +46,6 @@ def paths(running, io_loop):
     return io_loop.run_sync(prepare)
 
 
-@pytest.mark.gen_test
 async def test_a_policy_is_set_read_changed_and_removed_by_one_owner_at_a_time(running, send, paths):
     # a policy is set read changed and removed at each level
     for path, policy in paths.items():
@@ -89,7 +88,6 @@ async def test_a_policy_is_set_read_changed_and_removed_by_one_owner_at_a_time(r
     assert await running.get(path) == (200, {"limits": {"budget": {"usd": 0.25, "period": "day"}}})
 
 
-@pytest.mark.gen_test
 async def test_what_is_wrong_with_a_policy_or_its_subject_is_named(send, running):
     # what there is not has no policy
     for path, message in {
@@ -131,7 +129,6 @@ async def test_what_is_wrong_with_a_policy_or_its_subject_is_named(send, running
     assert await running.get(path) == (200, SHARED)
 
 
-@pytest.mark.gen_test
 async def test_members_see_what_holds_for_themselves(running, send):
     member = await running.user("bob")
     response = await send("GET", "/api/v2/aibridge/users/me/policy", **member)
@@ -141,7 +138,6 @@ async def test_members_see_what_holds_for_themselves(running, send):
     assert (await send("GET", "/api/v2/aibridge/users/bob/policy")).status == 200
 
 
-@pytest.mark.gen_test
 async def test_each_change_is_in_the_audit_trail_with_what_it_was_before(running, send, paths):
     for path in paths:
         await send("PATCH", path, {"max_tokens": 5})
@@ -172,7 +168,6 @@ def without_times(limits):
 
 
 @pytest.mark.bridge(user_rate_limit=7, rate_window=timedelta(minutes=1), user_budget_usd=Decimal(9), rate_limit=3)
-@pytest.mark.gen_test
 async def test_an_explanation_has_every_rule_its_source_and_what_is_used(running, send):
     await running.bridge.groups.add("research")
     await running.bridge.groups.add_members("research", ["ada"])
@@ -210,7 +205,6 @@ async def test_an_explanation_has_every_rule_its_source_and_what_is_used(running
 ME = "/api/v2/aibridge/users/me"
 
 
-@pytest.mark.gen_test
 async def test_while_the_policies_are_not_known_no_limit_is(running, monkeypatch):
     monkeypatch.setattr(running.bridge.policies.followed, "value", None)
     for path in (f"{ME}/usage", f"{ME}/policy", "/api/v2/aibridge/budgets"):
@@ -219,7 +213,6 @@ async def test_while_the_policies_are_not_known_no_limit_is(running, monkeypatch
         assert told == (503, "1", {"message": UNKNOWN}), path
 
 
-@pytest.mark.gen_test
 async def test_of_a_budget_that_another_one_replaces_nothing_is_used(running):
     hold(running, SharedPolicy(limits=SharedLimits(each_member=PolicyLimits(budget=Budget(5, "day")))))
     hold(running, Policy(limits=PolicyLimits(budget=Budget(3, "day"))), own(running))

@@ -32,7 +32,6 @@ def put(running):
     return put
 
 
-@pytest.mark.gen_test
 async def test_prices_are_set_by_owners_shown_with_a_version_and_what_calls_cost(running, put):
     # prices are set and shown with a version
     assert await running.get(PRICES) == (200, {"prices": [], "changed_at": None})
@@ -76,7 +75,6 @@ async def test_prices_are_set_by_owners_shown_with_a_version_and_what_calls_cost
     }
 
 
-@pytest.mark.gen_test
 async def test_what_is_no_price_is_named_and_changes_nothing(running, put):
     wrong = [
         PRICE | {"provider": "", "input": -1, "output": "1e3", "valid_from": "yesterday", "extra": 1},
@@ -134,7 +132,6 @@ def send(running):
     return send
 
 
-@pytest.mark.gen_test
 async def test_a_job_is_requested_shown_and_cancelled(running, send):
     status, job, response = await send("POST", RECOSTS, {"from": "2026-11-01", "to": "2026-11-02T03:04:05Z"})
     assert (status, response.header("Location")) == (202, f"{RECOSTS}/{job['id']}")
@@ -171,7 +168,6 @@ async def test_a_job_is_requested_shown_and_cancelled(running, send):
     assert sorted(result) == [("recost.cancelled", detail), ("recost.requested", detail)]
 
 
-@pytest.mark.gen_test
 async def test_what_is_no_range_of_a_job_is_named(running, send):
     later = format_time(running.bridge.now() + timedelta(days=1))
     for body, problems in (

@@ -38,7 +38,6 @@ def result(hint, message, status, *, ok, models=None):
 
 
 @sealed
-@pytest.mark.gen_test
 async def test_each_key_is_asked_with_and_has_what_the_provider_said(running):
     await send(running, "POST", "", east(running, keys=KEYS))
     running.upstream.play(MODELS)
@@ -57,7 +56,6 @@ async def test_each_key_is_asked_with_and_has_what_the_provider_said(running):
     assert sent == [("GET", "/v1/models", [f"Bearer {key}"]) for key in KEYS]
 
 
-@pytest.mark.gen_test
 async def test_what_a_provider_answers_is_said_in_words_and_of_a_silent_one_that_it_is(running, monkeypatch):
     # what a provider answers is said in words
     await send(running, "POST", "", east(running))
@@ -104,7 +102,6 @@ async def test_what_a_provider_answers_is_said_in_words_and_of_a_silent_one_that
     assert checked == {"ok": False, "results": [result("", "the provider did not answer within 10 s", None, ok=False)]}
 
 
-@pytest.mark.gen_test
 async def test_why_a_provider_is_not_reached_is_said_in_words(running):
     for name, base_url, message in (
         ("east", "http://nobody.invalid/v1", "no connection to the provider: its name is not found"),
@@ -116,7 +113,6 @@ async def test_why_a_provider_is_not_reached_is_said_in_words(running):
 
 
 @pytest.mark.bridge(egress_hosts="example.com, localhost")
-@pytest.mark.gen_test
 async def test_only_hosts_that_are_named_are_connected_to(running):
     refused = "no connection to the provider: its host is not in egress-hosts"
     for base_url, message in (
@@ -130,7 +126,6 @@ async def test_only_hosts_that_are_named_are_connected_to(running):
         await send(running, "DELETE", "/east")
 
 
-@pytest.mark.gen_test
 async def test_a_provider_that_speaks_no_tls_is_named_for_it(running):
     async def refuse(reader, writer):
         writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
@@ -176,7 +171,6 @@ def tls_upstream(io_loop, authority, server_tls):  # noqa: F811 - the fixtures
 
 
 @sealed
-@pytest.mark.gen_test
 async def test_a_provider_is_reached_with_its_own_authorities_and_certificate(running, tls_upstream, authority):  # noqa: F811
     base = {"name": "east", "type": "openai", "base_url": tls_upstream.url + "v1"}
     await manage(running, "POST", **base)
@@ -193,7 +187,6 @@ async def test_a_provider_is_reached_with_its_own_authorities_and_certificate(ru
 
 
 @sealed
-@pytest.mark.gen_test
 async def test_a_provider_has_its_own_proxy_whose_password_nobody_sees(running):
     fields = {"proxy_url": "http://proxy.example:3128", "proxy_credentials": "ada:p@ss/word-secret"}
     status, resource = await manage(
@@ -214,7 +207,6 @@ async def test_a_provider_has_its_own_proxy_whose_password_nobody_sees(running):
 
 
 @sealed
-@pytest.mark.gen_test
 async def test_an_access_key_of_aws_signs(running):
     fields = {"region": "us-east-1", "base_url": running.upstream.url, "aws_access_key": AWS}
     status, resource = await manage(running, "POST", name="aws", type="bedrock", **fields)
@@ -227,7 +219,6 @@ async def test_an_access_key_of_aws_signs(running):
 
 
 @sealed
-@pytest.mark.gen_test
 async def test_what_cannot_be_used_is_refused_in_its_own_name(running):
     for fields, field, said in (
         ({"proxy_url": "http://u:p@proxy.example:1"}, "proxy_url", "must have no user and no password in it"),

@@ -71,7 +71,6 @@ def without_times(resource):
 
 
 @sealed
-@pytest.mark.gen_test
 async def test_a_provider_that_an_owner_adds_is_called_at_once_with_its_first_key(running):
     status, added = await send(running, "POST", "", east(running, keys=KEYS))
     assert status == 201
@@ -112,7 +111,6 @@ async def test_a_provider_that_an_owner_adds_is_called_at_once_with_its_first_ke
 
 
 @pytest.mark.expects_log("the provider east names fallbacks that cannot be used: there is no provider named west")
-@pytest.mark.gen_test
 async def test_a_provider_that_cannot_answer_is_followed_by_those_that_are_there(running):
     # a provider that cannot answer is followed by those it names
     await send(running, "POST", "", east(running) | {"name": "west"})
@@ -143,7 +141,6 @@ async def test_a_provider_that_cannot_answer_is_followed_by_those_that_are_there
     await running.ended(1)
 
 
-@pytest.mark.gen_test
 async def test_what_cannot_stand_in_for_a_provider_is_refused(running):
     await send(running, "POST", "", east(running))
     names = "must be an array of the names of at most 5 providers, each once"
@@ -177,7 +174,6 @@ async def test_what_cannot_stand_in_for_a_provider_is_refused(running):
 
 
 @sealed
-@pytest.mark.gen_test
 async def test_keys_are_kept_ordered_and_removed_by_their_ids_and_leave_by_no_door(running, database):
     # no key leaves through the api the record or the database
     await send(running, "POST", "", east(running, keys=KEYS))
@@ -227,7 +223,6 @@ async def test_keys_are_kept_ordered_and_removed_by_their_ids_and_leave_by_no_do
 
 
 @sealed
-@pytest.mark.gen_test
 async def test_calls_of_a_disabled_provider_are_refused_and_those_under_way_go_on(running):
     # calls of a disabled provider get 503 that names it
     await send(running, "POST", "", east(running, keys=KEYS))
@@ -265,7 +260,6 @@ async def test_calls_of_a_disabled_provider_are_refused_and_those_under_way_go_o
 
 
 @pytest.mark.expects_log(r"the provider later cannot be used by this version")
-@pytest.mark.gen_test
 async def test_names_are_given_once_and_the_providers_of_the_environment_are_read_only(running, database):
     # providers of the environment are read only and win by name
     taken = "The name openai is that of a provider of the server's environment."
@@ -303,7 +297,6 @@ async def test_names_are_given_once_and_the_providers_of_the_environment_are_rea
     assert (status, refused["validations"]) == (400, [{"field": "type", "detail": UNKNOWN_TYPE}])
 
 
-@pytest.mark.gen_test
 async def test_who_has_no_key_to_seal_with_adds_no_key_and_is_told_how(running):
     status, refused = await send(running, "POST", "", east(running, keys=KEYS))
     detail = (
@@ -326,7 +319,6 @@ async def test_who_has_no_key_to_seal_with_adds_no_key_and_is_told_how(running):
 
 
 @sealed
-@pytest.mark.gen_test
 async def test_each_change_is_audited_by_fields_and_what_cannot_be_a_provider_is_refused(running):
     # each change is audited by the names of its fields
     await send(running, "POST", "", east(running, keys=KEYS))
@@ -368,7 +360,6 @@ async def test_each_change_is_audited_by_fields_and_what_cannot_be_a_provider_is
 
 
 @sealed
-@pytest.mark.gen_test
 async def test_another_process_follows_what_this_one_changed(running, second):
     await send(running, "POST", "", east(running, keys=KEYS))
     assert "east" not in second.providers
@@ -385,7 +376,6 @@ async def test_another_process_follows_what_this_one_changed(running, second):
 @sealed
 @pytest.mark.parametrize("second_keys", [(bytes(32),)])
 @pytest.mark.expects_log(r"key 1 of the provider east cannot be opened: sealed with an encryption key that this server")
-@pytest.mark.gen_test
 async def test_a_server_without_the_encryption_key_calls_nobody_without_a_key(running, second):
     await send(running, "POST", "", east(running, keys=KEYS[:1]))
     await second.followed.refresh()
@@ -393,7 +383,6 @@ async def test_a_server_without_the_encryption_key_calls_nobody_without_a_key(ru
     assert (provider.keys, provider.availability) == ((), "sealed")
 
 
-@pytest.mark.gen_test
 async def test_providers_that_cannot_be_read_stay_and_until_they_are_known_none_is_wrong(running, monkeypatch):
     # before the providers are known no name is said to be wrong
     table = running.bridge.routing.table
@@ -434,7 +423,6 @@ def key(hint, setting):
     return {"hint": hint, "setting": setting, "cooldowns": 0, "refused": None}
 
 
-@pytest.mark.gen_test
 async def test_providers_are_listed_with_where_their_credential_comes_from_for_a_token(running):
     # providers are listed with where their credential comes from
     of_environment = {"source": "environment", "state": "ready"}

@@ -69,7 +69,6 @@ def figures(tokens, usd):
     return {"tokens": sum(tokens), **dict(zip(TOKENS, tokens, strict=True)), "cost_usd": usd}
 
 
-@pytest.mark.gen_test
 async def test_an_auditor_sees_where_records_and_reports_differ(running, compare, stand_in):  # noqa: F811
     await record(running, "claude-opus-4-8", (10, 5, 3, 2), "0.5")
     await record(running, "claude-opus-4-8", (9, 9, 9, 9), "9", CredentialKind.BYOK)
@@ -131,7 +130,6 @@ async def test_an_auditor_sees_where_records_and_reports_differ(running, compare
     assert (compared["results"], compared["agree"], compared["differ"]) == ([], 0, 0)
 
 
-@pytest.mark.gen_test
 @pytest.mark.bridge(reconcile_openai_key="")
 async def test_why_there_are_no_reports_is_said_without_a_key(running, compare, stand_in):  # noqa: F811
     stand_in.refusal = (401, {}, b"")
@@ -146,7 +144,6 @@ async def test_why_there_are_no_reports_is_said_without_a_key(running, compare, 
     assert await compare({"provider": "openai"}) == (409, {"message": said})
 
 
-@pytest.mark.gen_test
 async def test_each_field_that_is_wrong_is_named_and_nothing_is_read(running, compare, stand_in):  # noqa: F811
     openai, names = {"provider": "openai"}, "must be a list of at most 100 names"
     for body, problems in (
@@ -186,7 +183,6 @@ class Silent:
             self.left.set()
 
 
-@pytest.mark.gen_test
 async def test_reports_that_take_too_long_and_days_without_records_are_refused(compare, monkeypatch, running):
     # reports that take too long are given up
     silent = Silent()
@@ -202,7 +198,6 @@ async def test_reports_that_take_too_long_and_days_without_records_are_refused(c
     assert (status, [one["field"] for one in problem["validations"]]) == (400, ["from"])
 
 
-@pytest.mark.gen_test
 @pytest.mark.parametrize("where", ["read_report", "read_recorded"])
 async def test_nothing_more_is_read_for_a_client_that_leaves(running, monkeypatch, where):
     silent = Silent()

@@ -70,7 +70,6 @@ async def found(running, q, headers=None, more=""):
     return response["count"], [UUID(one["id"]).int for one in response["results"]]
 
 
-@pytest.mark.gen_test
 async def test_the_call_in_which_somebody_pasted_a_password_is_found(running):
     await record(running, 1, "My password is hunter2, please log in.")
     await record(running, 2, "Say hello", response="It is in the harbour.")
@@ -96,7 +95,6 @@ async def test_the_call_in_which_somebody_pasted_a_password_is_found(running):
     assert all("matches" not in one for one in response["results"])
 
 
-@pytest.mark.gen_test
 async def test_words_that_begin_a_line_of_a_tool_input_are_found(running):
     lines = 'def main():\nimport os\n\treturn "größer \U0001f600 last"'
     await record(running, 1, "Write it", tool=json.dumps({"content": lines}))
@@ -117,7 +115,6 @@ async def test_words_that_begin_a_line_of_a_tool_input_are_found(running):
     }
 
 
-@pytest.mark.gen_test
 async def test_searches_of_what_others_wrote_are_audited(running):
     auditor, grace = await running.user("audrey", Role.AUDITOR), await running.user("grace")
     await record(running, 1, "a secret of ada")
@@ -138,7 +135,6 @@ async def test_searches_of_what_others_wrote_are_audited(running):
     assert [(one["way"], one["count"]) for one in read] == [("search", 1)]
 
 
-@pytest.mark.gen_test
 async def test_rare_values_and_the_latest_sessions_are_found_and_nothing_that_is_not_kept(running, monkeypatch):
     # nothing is found of what a policy does not keep
     for number, kept in enumerate((Keep.NONE, Keep.HASHED, Keep.REDACTED, Keep.FULL), start=1):
@@ -171,7 +167,6 @@ async def test_rare_values_and_the_latest_sessions_are_found_and_nothing_that_is
     assert (status, response["validations"]) == (400, [{"field": "q", "detail": detail}])
 
 
-@pytest.mark.gen_test
 async def test_sessions_are_found_by_the_words_and_keys_of_one_call_of_theirs(running):
     grace, reader = await running.user("grace"), await running.user("rhea", Role.READER)
     await record(running, 1, "Where is my password kept?", client_session_id="s1", model="m1")
@@ -206,7 +201,6 @@ async def added_up(running, q, headers=None, more="&group_by=model"):
     return response
 
 
-@pytest.mark.gen_test
 async def test_statistics_are_of_the_calls_that_say_the_words(running):
     await record(running, 1, "My password is hunter2.", model="m1")
     await record(running, 2, "Change my password", model="m2", tool='{"command": "passwd"}')
@@ -228,7 +222,6 @@ async def test_statistics_are_of_the_calls_that_say_the_words(running):
     assert (planned["progress"]["of"], result["result"]["total"]["interceptions"]) == (6, 2)
 
 
-@pytest.mark.gen_test
 async def test_words_are_exported_read_in_a_thread_and_not_taken_beside_keys(running, monkeypatch):
     # an export has what a search for words finds
     for number in range(1, 4):
@@ -265,7 +258,6 @@ async def test_words_are_exported_read_in_a_thread_and_not_taken_beside_keys(run
     assert main_thread() not in {thread for _, thread in threads}
 
 
-@pytest.mark.gen_test
 async def test_nobody_finds_counts_or_gets_errors_of_words_that_they_may_not_read(running):
     # nobody counts words that they may not read
     grace, auditor, reader = await with_secrets(running)
@@ -319,7 +311,6 @@ async def test_nobody_finds_counts_or_gets_errors_of_words_that_they_may_not_rea
         assert (await running.request("GET", path, reader)).status == 403
 
 
-@pytest.mark.gen_test
 async def test_errors_are_those_of_the_failed_calls_that_say_the_words(running, monkeypatch):
     await record(running, 1, "My password", error="overloaded")
     await record(running, 2, "Hello", error="the password is wrong")
@@ -345,7 +336,6 @@ class TestWhereTimeIsShort:
         seconds = count(0, 1.5)
         return {"search": SearchIndex(database, lambda: next(seconds))}
 
-    @pytest.mark.gen_test
     async def test_a_search_for_a_phrase_gives_what_it_found_and_where_to_go_on(self, running):
         for number in range(1, 9):
             await record(running, number, "wire transfer" if number == 1 else "transfer and wire")

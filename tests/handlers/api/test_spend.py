@@ -36,7 +36,6 @@ def table(response):
     return list(csv.DictReader(io.StringIO(response.body.decode(), newline="")))
 
 
-@pytest.mark.gen_test
 async def test_what_calls_cost_is_taken_away_by_whom_and_for_what_and_by_members_their_own(running, export):
     # what calls cost is taken away by whom and for what
     recorded = await record(running)

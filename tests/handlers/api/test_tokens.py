@@ -44,7 +44,6 @@ def resource(token):
     }
 
 
-@pytest.mark.gen_test
 async def test_everybody_has_their_own_tokens_in_hand_whose_secrets_are_kept_nowhere(running, change):
     # everything that is wrong with a new token is named
     lifetime = "must be a duration longer than 0, such as 500ms, 30s, 10m, 1h30m or 60d, up to 3650d"
@@ -89,7 +88,6 @@ async def test_everybody_has_their_own_tokens_in_hand_whose_secrets_are_kept_now
         assert secret not in repr([document async for document in collection.find()])
 
 
-@pytest.mark.gen_test
 async def test_tokens_of_others_are_in_the_hand_of_owners_alone(running, change):
     # an owner has the tokens of all in hand
     grace = await running.user("grace")
@@ -134,7 +132,6 @@ async def test_tokens_of_others_are_in_the_hand_of_owners_alone(running, change)
     assert (status, made["expires_at"]) == (201, format_time(expires_at))
 
 
-@pytest.mark.gen_test
 async def test_a_token_that_was_revoked_elsewhere_makes_no_other_one(running, elsewhere, change):
     headers = await running.user("grace")
     assert (await running.get(f"{USERS}/me", headers))[0] == 200
@@ -156,7 +153,6 @@ async def active(running, username):
 
 
 @pytest.mark.bridge(tokens_per_user=2)
-@pytest.mark.gen_test
 async def test_a_member_has_a_bounded_number_of_active_tokens_that_did_not_expire(running, change):
     # a member has a bounded number of active tokens
     own = await running.user("grace")
@@ -180,7 +176,6 @@ async def test_a_member_has_a_bounded_number_of_active_tokens_that_did_not_expir
 
 
 @pytest.mark.bridge(tokens_per_user=0)
-@pytest.mark.gen_test
 async def test_who_creates_and_revokes_tokens_all_day_fills_no_database(running, change, monkeypatch):
     monkeypatch.setattr(identities_module, "MAX_TOKENS_A_DAY", 3)
     own = await running.user("grace")
@@ -199,7 +194,6 @@ async def test_who_creates_and_revokes_tokens_all_day_fills_no_database(running,
 
 
 @pytest.mark.bridge(tokens_per_user=3)
-@pytest.mark.gen_test
 async def test_two_processes_that_create_tokens_at_once_make_none_too_many(running, elsewhere):
     await running.user("grace")
     grace = await running.bridge.identities.find_user("grace")
@@ -214,7 +208,6 @@ async def test_two_processes_that_create_tokens_at_once_make_none_too_many(runni
 
 
 @pytest.mark.bridge(token_creation=TokenCreation.OWNERS)
-@pytest.mark.gen_test
 async def test_creating_tokens_may_be_left_to_owners(running, change):
     for role in Role:
         own = await running.user(role.value, role)
@@ -225,7 +218,6 @@ async def test_creating_tokens_may_be_left_to_owners(running, change):
 
 
 @pytest.mark.parametrize("username", ["ada", "grace"])
-@pytest.mark.gen_test
 async def test_a_token_does_not_outlive_the_one_it_is_made_with(running, change, username):
     await running.user("grace")
     own, expires_at = await expiring(running, username, timedelta(days=30))
@@ -242,7 +234,6 @@ async def test_a_token_does_not_outlive_the_one_it_is_made_with(running, change,
 
 
 @pytest.mark.bridge(tokens_per_user=3, token_creation=TokenCreation.OWNERS)
-@pytest.mark.gen_test
 async def test_everybody_is_told_which_tokens_they_may_create(running):
     await running.user("grace")
     own, expires_at = await expiring(running, "grace", timedelta(days=1))
@@ -272,7 +263,6 @@ def found(running):
     return found
 
 
-@pytest.mark.gen_test
 async def test_a_token_is_found_by_owners_and_auditors_and_no_secret_of_it_is_told(
     running, change, found, call, caplog
 ):
@@ -328,7 +318,6 @@ async def test_a_token_is_found_by_owners_and_auditors_and_no_secret_of_it_is_to
         assert secret not in repr([one async for one in everything[name].find()])
 
 
-@pytest.mark.gen_test
 async def test_a_token_is_replaced_for_an_overlap_by_those_who_may(running, change):
     # a replaced token works on for the overlap
     identities = running.bridge.identities
@@ -380,7 +369,6 @@ async def test_a_token_is_replaced_for_an_overlap_by_those_who_may(running, chan
 
 
 @pytest.mark.bridge(tokens_per_user=2)
-@pytest.mark.gen_test
 async def test_who_has_as_many_tokens_as_are_allowed_may_replace_one_of_them(running, change):
     grace = await running.user("grace")
     _, second = await change("POST", "/users/me/tokens", {}, grace)
@@ -391,13 +379,11 @@ async def test_who_has_as_many_tokens_as_are_allowed_may_replace_one_of_them(run
 
 
 @pytest.mark.bridge(token_creation=TokenCreation.OWNERS)
-@pytest.mark.gen_test
 async def test_where_only_owners_create_tokens_members_replace_none(running, change):
     grace = await running.user("grace")
     assert await change("POST", f"/tokens/{id_of(grace)}/replace", {}, grace) == (403, {"message": OWNERS_CREATE})
 
 
-@pytest.mark.gen_test
 async def test_a_service_token_belongs_to_its_group_and_calls_as_that(running, change, call):
     _, group = await change("POST", "/groups", {"name": "ci", "display_name": "CI"})
     status, token = await change("POST", "/groups/CI/tokens", {"name": "build", "expires": "90d"})
@@ -428,7 +414,6 @@ async def test_a_service_token_belongs_to_its_group_and_calls_as_that(running, c
     assert (await running.get(f"{API}/interceptions"))[1]["results"][0]["initiator"]["username"] == "groups/builds"
 
 
-@pytest.mark.gen_test
 async def test_a_group_with_tokens_is_no_user_who_is_changed_and_needs_to_be_there(running, change):
     await change("POST", "/groups", {"name": "ci"})
     for method in ("PATCH", "DELETE"):

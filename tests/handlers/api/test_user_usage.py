@@ -40,7 +40,6 @@ def rows(limits):
 @pytest.mark.bridge(
     rate_limit=2, rate_window=timedelta(hours=1), user_token_limit=1_000_000, user_budget_usd=Decimal(5)
 )
-@pytest.mark.gen_test
 async def test_who_asks_sees_what_is_used_of_each_limit_and_what_was_refused(running):
     bridge = running.bridge
     running.upstream.play(whole(OPUS))
@@ -74,7 +73,6 @@ async def test_who_asks_sees_what_is_used_of_each_limit_and_what_was_refused(run
 
 
 @pytest.mark.bridge(rate_limit=1, rate_window=timedelta(hours=1))
-@pytest.mark.gen_test
 async def test_a_time_range_has_what_was_called_and_refused_in_it(running):
     bridge = running.bridge
     running.upstream.play(whole(OPUS))
@@ -105,7 +103,6 @@ async def test_a_time_range_has_what_was_called_and_refused_in_it(running):
     assert before["spend_usd"] == usual["spend_usd"] > 0
 
 
-@pytest.mark.gen_test
 async def test_members_see_themselves_and_who_sees_everyone_sees_all(running):
     bob, eve, rita = (
         await running.user("bob"),
@@ -136,7 +133,6 @@ def budget(usd, period):
 
 
 @pytest.mark.bridge(user_budget_usd=Decimal(40), user_budget_period=BudgetPeriod.WEEK)
-@pytest.mark.gen_test
 async def test_budgets_are_listed_those_first_of_which_most_is_spent(running):
     async def put(whose, limits):
         body = json.dumps({"limits": limits}).encode()
@@ -190,7 +186,6 @@ def test_a_budget_is_used_up_at_the_pace_of_the_last_days_or_not_before_its_peri
     assert (shown.used_up_at, shown.resets_at) == (used_up_at, "2026-12-29T12:00:00.000Z")
 
 
-@pytest.mark.gen_test
 async def test_alerts_tell_of_shares_of_budgets_and_of_those_used_up_before_their_end():
     def shown(used, pace, period, *, shadow=False):
         limit = Limit(LimitKind.BUDGET, Rule.POLICY_BUDGET, Of.USER, "member:1", 100_000_000, period=period)

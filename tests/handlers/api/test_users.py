@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from urllib.parse import quote, unquote
 
-import pytest
-
 from intercept.times import format_time
 from storage.accounts.users import Role
 from tests.handlers.conversations import CHAT
@@ -39,7 +37,6 @@ def listed(user, tokens=1, groups=(), seen=None, spend=0.0):
     }
 
 
-@pytest.mark.gen_test
 async def test_users_are_told_who_they_are_and_owners_and_auditors_who_there_is(running):
     # everybody is told who they are
     ada = running.identity.user
@@ -72,7 +69,6 @@ async def test_users_are_told_who_they_are_and_owners_and_auditors_who_there_is(
     assert await running.get(f"{USERS}?limit=1&offset=1") == (200, {"count": 3, "results": everybody[1:2]})
 
 
-@pytest.mark.gen_test
 async def test_an_owner_adds_changes_and_removes_users(running, change):
     # an owner adds a user
     for body, name in (
@@ -107,7 +103,6 @@ async def test_an_owner_adds_changes_and_removes_users(running, change):
     assert (await running.get(PATH, headers))[0] == 401
 
 
-@pytest.mark.gen_test
 async def test_what_is_wrong_with_a_user_or_its_version_is_named(running, change):
     # everything that is wrong with a new user is named
     detail = (
@@ -147,7 +142,6 @@ async def test_what_is_wrong_with_a_user_or_its_version_is_named(running, change
         weak += ", " + (await running.request("GET", path, running.headers)).header("ETag")
 
 
-@pytest.mark.gen_test
 async def test_when_a_user_was_seen_last_and_from_where_is_noted_of_each_plane(running, call):
     headers = await running.user("grace")
     grace = await running.bridge.identities.find_user("grace")
@@ -167,7 +161,6 @@ async def test_when_a_user_was_seen_last_and_from_where_is_noted_of_each_plane(r
     assert (use.client, use.client_ip) == ("Codex", "127.0.0.1")
 
 
-@pytest.mark.gen_test
 async def test_there_is_always_an_owner(running, change):
     oneself = {"message": "You cannot remove yourself; ask another owner."}
     assert await change("DELETE", "/users/ada") == (409, oneself)
@@ -179,7 +172,6 @@ async def test_there_is_always_an_owner(running, change):
     assert await change("DELETE", "/users/ada", headers=grace) == (204, None)
 
 
-@pytest.mark.gen_test
 async def test_a_role_that_was_taken_elsewhere_changes_nothing_any_more(running, change, elsewhere):
     assert (await running.get(PATH))[1]["role"] == "owner"
     await elsewhere.add_user("grace", role=Role.OWNER)
@@ -189,7 +181,6 @@ async def test_a_role_that_was_taken_elsewhere_changes_nothing_any_more(running,
     assert (await change("POST", "/users", {}))[0] == 403
 
 
-@pytest.mark.gen_test
 async def test_a_mail_address_names_a_user_in_paths_and_searches_in_any_case(running, change, call):
     mail = "Grace.Hopper+work@Example.com"
     status, grace = await change("POST", "/users", {"username": mail, "role": "member"})

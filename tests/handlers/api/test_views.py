@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from handlers.api.views import NOT_A_NAME, NOT_A_PAGE, NOT_A_QUERY, SECRET, NewView
 from handlers.operations.problems import NOT_YOUR_VIEW
 from resources.bodies import NOT_A_SWITCH, InvalidBodyError
@@ -23,7 +21,6 @@ def summary(response):
     return response.status, json.loads(response.body) if response.body else None
 
 
-@pytest.mark.gen_test
 async def test_a_view_is_saved_shown_and_changed_by_its_user_and_seen_by_others_if_shared(running, send):
     # a view is saved shown changed and removed
     user = running.identity.user
@@ -78,7 +75,6 @@ async def test_a_view_is_saved_shown_and_changed_by_its_user_and_seen_by_others_
     assert (await send("DELETE", f"{VIEWS}/{ours['id']}")).status == 204
 
 
-@pytest.mark.gen_test
 async def test_what_is_wrong_with_a_view_is_named_and_nothing_is_saved(running, send):
     wrong = {"name": "", "page": "Prices/x", "query": [], "shared": "yes", "user": "ada"}
     status, response = summary(await send("POST", VIEWS, wrong))

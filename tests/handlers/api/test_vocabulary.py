@@ -1,5 +1,3 @@
-import pytest
-
 from intercept.records import EndReason
 from intercept.refusals import Rule
 from storage.accounts.events import Action
@@ -9,7 +7,6 @@ from storage.queries.filters.search_language import REFUSAL_SEARCH_KEYS, SEARCH_
 from upstream.providers.presets import ProviderType
 
 
-@pytest.mark.gen_test
 async def test_every_word_is_said_once_and_every_example_of_a_search_is_read(running):
     status, said = await running.get("/api/v2/aibridge/vocabulary", await running.user("grace"))
     assert status == 200

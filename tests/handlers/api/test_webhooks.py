@@ -35,7 +35,6 @@ def send(running):
 
 
 @SEALED
-@pytest.mark.gen_test
 async def test_a_webhook_is_added_with_a_secret_changed_by_one_owner_and_told_of_a_test(running, send):
     # a webhook is added with its secret shown once changed and removed
     status, added = await send("POST", WEBHOOKS, {"url": URL, "description": "On call"})
@@ -101,14 +100,12 @@ async def test_a_webhook_is_added_with_a_secret_changed_by_one_owner_and_told_of
     }
 
 
-@pytest.mark.gen_test
 async def test_without_an_encryption_key_none_is_added_and_it_is_said_why(send):
     status, result = await send("POST", WEBHOOKS, {"url": URL})
     assert (status, "encryption-keys" in result["detail"]) == (400, True)
 
 
 @SEALED
-@pytest.mark.gen_test
 async def test_a_webhook_has_an_address_that_is_safe_and_what_is_wrong_is_named(send, running):
     # an address that is not safe is refused
     for url in (
@@ -150,7 +147,6 @@ async def test_a_webhook_has_an_address_that_is_safe_and_what_is_wrong_is_named(
 
 
 @pytest.mark.bridge(encryption_keys=(bytes(32),), user_budget_usd=Decimal("0.0001"))
-@pytest.mark.gen_test
 async def test_a_used_up_budget_and_a_test_reach_the_receiver(running, send, monkeypatch):
     monkeypatch.setattr(sender, "POLL_SECONDS", 0.05)
     monkeypatch.setitem(Watch.__init__.__kwdefaults__, "seconds", 0.05)

@@ -46,7 +46,6 @@ async def record(running):
         await calls.end(number, ended_at=NOON + timedelta(seconds=number + 1))
 
 
-@pytest.mark.gen_test
 async def test_it_is_told_which_calls_would_have_been_refused_and_how_long_they_would_wait(running, send):
     await record(running)
     ada = running.identity.user
@@ -82,7 +81,6 @@ async def test_it_is_told_which_calls_would_have_been_refused_and_how_long_they_
     assert [UUID(one["id"]).int for one in found["first_refused"]] == [3, 5, 6]
 
 
-@pytest.mark.gen_test
 async def test_a_member_asks_what_if_of_their_own_calls_one_at_a_time_by_lines(running, send, monkeypatch):
     # progress is told in lines page by page
     await record(running)
@@ -112,7 +110,6 @@ async def test_a_member_asks_what_if_of_their_own_calls_one_at_a_time_by_lines(r
     assert json.loads((await send()).body) == {"message": SHUTTING_DOWN}
 
 
-@pytest.mark.gen_test
 async def test_what_is_wrong_is_named(send, running):
     async def problems(**fields):
         response = await send(**fields)
@@ -141,7 +138,6 @@ async def test_what_is_wrong_is_named(send, running):
     assert await problems(limits=None) == {"limits": "is required where neither models nor byok is proposed"}
 
 
-@pytest.mark.gen_test
 async def test_a_call_of_a_model_that_is_not_allowed_is_refused_with_the_rule_and_counts_nowhere(running, send):
     calls = Calls(running.bridge.database)
     for number, model in enumerate(("gpt-4", "gpt-5", "gpt-4", "gpt-5", "gpt-5"), 1):
@@ -186,7 +182,6 @@ async def record_saying(running):
     return {name: format_time(at) for name, at in around.items()}
 
 
-@pytest.mark.gen_test
 async def test_words_choose_the_calls_of_what_if_for_those_who_may_read_them(running, send, monkeypatch):
     # words of a search choose the calls
     hour = await record_saying(running)

@@ -27,7 +27,6 @@ async def refused(running, path, headers, body=b"{}", method="POST"):
     return response
 
 
-@pytest.mark.gen_test
 async def test_who_gets_in_has_a_token_in_one_of_its_places(running):
     # without a valid token nobody gets in
     for case, (headers, message) in {
@@ -66,7 +65,6 @@ async def test_who_gets_in_has_a_token_in_one_of_its_places(running):
     await running.ended(len(names))
 
 
-@pytest.mark.gen_test
 async def test_a_call_goes_with_its_clients_key_or_the_providers_or_none(running):
     # a clients own key goes upstream and is recorded as a hint
     running.upstream.play(OK)
@@ -117,7 +115,6 @@ async def test_a_call_goes_with_its_clients_key_or_the_providers_or_none(running
 
 
 @pytest.mark.bridge(allow_byok=False)
-@pytest.mark.gen_test
 async def test_where_own_keys_are_not_allowed_they_are_refused(running):
     headers = {"X-Coder-AI-Governance-Token": running.token, "X-Api-Key": "sk-own"}
     response = await refused(running, running.path(MESSAGES), headers)
@@ -127,7 +124,6 @@ async def test_where_own_keys_are_not_allowed_they_are_refused(running):
     )
 
 
-@pytest.mark.gen_test
 @pytest.mark.bridge(responses_websocket=False)
 async def test_a_websocket_is_told_to_use_http_where_it_is_off(running):
     headers = running.headers | {"Connection": "Upgrade", "Upgrade": "websocket"}
@@ -139,7 +135,6 @@ async def test_a_websocket_is_told_to_use_http_where_it_is_off(running):
 
 
 @pytest.mark.bridge(max_body_bytes=1000)
-@pytest.mark.gen_test
 async def test_a_body_that_is_too_large_is_refused_while_it_is_still_being_sent(running):
     body = b"x" * 3_000_000
     for case, (head, sent) in {
@@ -158,7 +153,6 @@ async def test_a_body_that_is_too_large_is_refused_while_it_is_still_being_sent(
     assert running.upstream.requests == []
 
 
-@pytest.mark.gen_test
 async def test_a_refusal_is_read_though_the_client_is_sending_or_the_server_drains(running):
     # a refusal is read by a client that is still sending
     running.upstream.play(OK)
@@ -187,7 +181,6 @@ async def test_a_refusal_is_read_though_the_client_is_sending_or_the_server_drai
 
 
 @pytest.mark.bridge(rate_limit=2, rate_window=timedelta(seconds=100))
-@pytest.mark.gen_test
 async def test_a_token_beyond_its_rate_is_refused_with_429_and_others_are_not(running):
     running.upstream.play(OK)
     body = CHAT.request_body(stream=False)
@@ -218,7 +211,6 @@ async def test_a_token_beyond_its_rate_is_refused_with_429_and_others_are_not(ru
 
 
 @pytest.mark.bridge(max_concurrency=1)
-@pytest.mark.gen_test
 async def test_at_capacity_a_request_is_refused_until_a_slot_is_free_also_by_a_leave(running):
     # a client that leaves in the middle of its request frees its slot
     client = await running.client()
@@ -254,7 +246,6 @@ async def test_at_capacity_a_request_is_refused_until_a_slot_is_free_also_by_a_l
     await running.ended(2)
 
 
-@pytest.mark.gen_test
 async def test_a_stream_that_outlasts_the_drain_is_told_so_and_recorded(running):
     first = MESSAGES.stream[: MESSAGES.stream.index(b"\n\n") + 2]
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -83,7 +83,6 @@ async def find_end(running, calls=1):
     return recorded["end_reason"], recorded["error"] and recorded["error"]["type"]
 
 
-@pytest.mark.gen_test
 async def test_a_region_whose_host_there_is_not_is_a_502_of_the_dialect(bridge):
     providers = bridge.bridge.providers
     providers["bedrock"] = replace(
@@ -97,7 +96,6 @@ async def test_a_region_whose_host_there_is_not_is_a_502_of_the_dialect(bridge):
     assert await find_end(bridge) == ("upstream_unreachable", "upstream_unreachable")
 
 
-@pytest.mark.gen_test
 async def test_regions_and_paths_that_lead_nowhere_are_told_in_the_dialect(bridge):
     # what aws says of a region or a credential comes as it is
     for calls, (kind, said) in enumerate(
@@ -136,7 +134,6 @@ def flipped(at):
     return EVENTS[:at] + bytes([EVENTS[at] ^ 1]) + EVENTS[at + 1 :]
 
 
-@pytest.mark.gen_test
 async def test_frames_that_are_broken_or_cut_pass_unchanged_and_are_recorded_so(bridge):
     # broken frames pass unchanged and are recorded as broken
     for calls, (case, sent) in enumerate(
@@ -173,7 +170,6 @@ async def test_frames_that_are_broken_or_cut_pass_unchanged_and_are_recorded_so(
 
 
 @pytest.mark.parametrize("clean", [False, True], ids=["connection", "body"])
-@pytest.mark.gen_test
 async def test_an_array_that_is_cut_anywhere_is_never_a_complete_call(bridge, clean):
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
     cuts = range(1, len(ARRAY.rstrip()) - 1, len(ARRAY) // 12)
@@ -191,7 +187,6 @@ def masked(head):
 
 
 @pytest.mark.bridge(max_body_bytes=100_000)
-@pytest.mark.gen_test
 async def test_frames_that_may_not_be_close_the_socket_and_go_nowhere(bridge, monkeypatch):
     monkeypatch.setattr(session, "CLOSE_SECONDS", 60)  # their answer to the close is not awaited
     accept = b"HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: "
@@ -226,7 +221,6 @@ async def test_frames_that_may_not_be_close_the_socket_and_go_nowhere(bridge, mo
 
 
 @pytest.mark.parametrize("leaves_at", ["head", "handshake"])
-@pytest.mark.gen_test
 async def test_a_client_that_does_not_finish_the_upgrade_leaves_nothing_behind(bridge, leaves_at):
     bridge.upstream.scripts[:] = [[asyncio.Event()]]
     for number in range(MAX_SOCKETS + 1):

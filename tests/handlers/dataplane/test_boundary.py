@@ -20,7 +20,6 @@ def headers_named(response, *names):
     return sorted((name, value) for name, value in response.headers if name.lower() in {one.lower() for one in names})
 
 
-@pytest.mark.gen_test
 async def test_neither_cookies_nor_tokens_nor_origins_of_a_call_leave_the_bridge(running):
     # no cookie is a credential on the data plane
     cookie = await running.signed_in()
@@ -75,7 +74,6 @@ async def test_neither_cookies_nor_tokens_nor_origins_of_a_call_leave_the_bridge
     assert running.upstream.requests == []
 
 
-@pytest.mark.gen_test
 async def test_an_answer_of_a_provider_is_no_page_and_a_refusal_says_what_mends_it(running):
     # an answer of a provider is no page of the bridge
     hostile = (
@@ -129,7 +127,6 @@ async def test_an_answer_of_a_provider_is_no_page_and_a_refusal_says_what_mends_
 
 
 @pytest.mark.bridge(rate_limit=5)
-@pytest.mark.gen_test
 async def test_what_the_bridge_says_of_a_call_a_provider_does_not_say(running):
     theirs = b"X-AI-Bridge-Interception-Id: theirs\r\nX-RateLimit-Limit: 7\r\nX-RateLimit-Requests: 8\r\n"
     running.upstream.play(HEAD + theirs + b"\r\n{}")
@@ -146,7 +143,6 @@ async def test_what_the_bridge_says_of_a_call_a_provider_does_not_say(running):
 @pytest.mark.parametrize(
     "wanted", [False, pytest.param(True, marks=pytest.mark.bridge(send_actor_headers=True))], ids=["off", "on"]
 )
-@pytest.mark.gen_test
 async def test_a_client_does_not_say_who_is_asking(running, wanted):
     running.upstream.play(OK)
     forged = ("X-AI-Bridge-Actor-ID", "X-AIBridge-Actor-ID", "X_AI_Bridge_Actor_ID", "X-AI-Bridge-Actor-Metadata-Email")
@@ -158,7 +154,6 @@ async def test_a_client_does_not_say_who_is_asking(running, wanted):
     assert actors == (list(zip(names, (str(running.identity.user.id), "ada"), strict=True)) if wanted else [])
 
 
-@pytest.mark.gen_test
 async def test_why_a_provider_is_not_reached_is_in_answer_record_and_log(running, monkeypatch, caplog):
     caplog.set_level("INFO")
     provider = replace(running.bridge.providers["openai"], base_url="http://nobody.invalid/v1/")

@@ -42,7 +42,6 @@ async def used(running, kind):
 
 @pytest.mark.parametrize(("conversation", "stream"), [(CHAT, True), (MESSAGES, False), (RESPONSES, True)])
 @pytest.mark.bridge(user_token_limit=1, token_window=timedelta(hours=1))
-@pytest.mark.gen_test
 async def test_a_call_is_charged_its_tokens_and_the_next_one_is_refused(running, conversation, stream):
     running.upstream.play(STREAM + chunk(conversation.stream) + LAST if stream else whole(conversation))
     assert (await running.call(conversation, stream=stream)).status == 200
@@ -63,7 +62,6 @@ async def test_a_call_is_charged_its_tokens_and_the_next_one_is_refused(running,
 
 
 @pytest.mark.bridge(user_token_limit=1, token_window=timedelta(hours=1), rate_limit=9)
-@pytest.mark.gen_test
 async def test_a_refusal_is_told_in_headers_and_recorded(running):
     running.upstream.play(whole(CHAT))
     await running.call(CHAT)
@@ -81,7 +79,6 @@ async def test_a_refusal_is_told_in_headers_and_recorded(running):
 
 
 @pytest.mark.bridge(user_token_limit=1, count_cache_reads=True)
-@pytest.mark.gen_test
 async def test_tokens_read_from_a_cache_count_where_that_is_set(running):
     running.upstream.play(whole(MESSAGES))
     await running.call(MESSAGES)
@@ -89,7 +86,6 @@ async def test_tokens_read_from_a_cache_count_where_that_is_set(running):
 
 
 @pytest.mark.bridge(user_budget_usd=Decimal("0.0001"))
-@pytest.mark.gen_test
 async def test_a_user_whose_budget_is_used_up_is_told_so_in_the_dialect(running):
     running.upstream.play(whole(OPUS))
     response = await running.call(OPUS)
@@ -116,7 +112,6 @@ async def test_a_user_whose_budget_is_used_up_is_told_so_in_the_dialect(running)
 
 
 @pytest.mark.bridge(user_token_limit=1_000_000)
-@pytest.mark.gen_test
 async def test_an_advisor_is_recorded_charged_and_priced_by_its_own_model(running):
     advice = (
         b'"iterations":[{"type":"advisor_message","model":"claude-opus-4-8","input_tokens":900,"output_tokens":60}],'
@@ -136,7 +131,6 @@ async def test_an_advisor_is_recorded_charged_and_priced_by_its_own_model(runnin
     )
 
 
-@pytest.mark.gen_test
 async def test_fast_mode_and_a_service_tier_are_priced_as_such(running):
     spoken = MESSAGES.body.replace(b'"usage": {', b'"usage": {"service_tier": "standard", "speed": "fast", ')
     fast = replace(MESSAGES, request=MESSAGES.request | {"model": "claude-opus-5-5"}, body=spoken)
@@ -158,7 +152,6 @@ def budget_told(response):
 
 
 @pytest.mark.bridge(user_token_limit=100, limits_reserve=True)
-@pytest.mark.gen_test
 async def test_what_a_call_may_use_is_held_back_until_its_end_also_if_its_client_leaves(running):
     gate = asyncio.Event()
     large = replace(MESSAGES, request=MESSAGES.request | {"max_tokens": 60})
@@ -182,7 +175,6 @@ async def test_what_a_call_may_use_is_held_back_until_its_end_also_if_its_client
 
 
 @pytest.mark.bridge(user_token_limit=100, limits_reserve=True)
-@pytest.mark.gen_test
 async def test_a_call_that_may_use_more_than_the_limit_is_told_that_no_wait_helps(running, caplog):
     caplog.set_level(logging.INFO)
     refused = await running.call(replace(MESSAGES, request=MESSAGES.request | {"max_tokens": 101}))
@@ -195,7 +187,6 @@ async def test_a_call_that_may_use_more_than_the_limit_is_told_that_no_wait_help
 
 
 @pytest.mark.bridge(user_token_limit=100, rate_limit=5)
-@pytest.mark.gen_test
 async def test_what_a_provider_says_of_its_own_limits_is_not_replaced(running):
     running.upstream.play(whole(CHAT, b"x-ratelimit-remaining-tokens: 3\r\n"))
     response = await running.call(CHAT)

@@ -40,7 +40,6 @@ async def call(running, body=BODY, query=""):
     return await running.request("POST", running.path(CHAT) + query, running.headers, body)
 
 
-@pytest.mark.gen_test
 async def test_the_usage_of_a_chat_stream_is_recorded_and_hidden_from_who_did_not_ask(running):
     # a stream whose client did not ask has its tokens recorded
     running.upstream.play(EVENT_STREAM + CHUNKED, chunk(CHAT.stream), LAST)
@@ -94,7 +93,6 @@ async def test_the_usage_of_a_chat_stream_is_recorded_and_hidden_from_who_did_no
     assert [request.body for request in running.upstream.requests] == [requested, blocking]
 
 
-@pytest.mark.gen_test
 async def test_a_compressed_chat_and_a_legacy_completion_have_their_tokens_recorded_too(running):
     packers = {"gzip": gzip.compress, "zstd": ZstdCompressor().compress}
     for number, (encoding, pack) in enumerate(packers.items(), start=1):
@@ -131,7 +129,6 @@ async def test_a_compressed_chat_and_a_legacy_completion_have_their_tokens_recor
 
 
 @pytest.mark.parametrize("status", [400, 422])
-@pytest.mark.gen_test
 async def test_a_provider_that_refuses_the_option_is_asked_without_it_and_remembered(running, status):
     running.upstream.play(refusal(UNKNOWN, status))
     running.upstream.play(EVENT_STREAM + CHUNKED, chunk(CHAT.stream), LAST)
@@ -151,7 +148,6 @@ async def test_a_provider_that_refuses_the_option_is_asked_without_it_and_rememb
     assert [request.body for request in running.upstream.requests] == [ASKING, ASKING, BODY, ASKING]
 
 
-@pytest.mark.gen_test
 async def test_a_400_that_is_not_of_the_option_is_passed_on_as_far_as_it_came(running):
     # a 400 for another reason is passed on and nothing is asked again
     running.upstream.play(refusal(OTHER))
@@ -195,7 +191,6 @@ async def test_a_400_that_is_not_of_the_option_is_passed_on_as_far_as_it_came(ru
 
 
 @pytest.mark.bridge(chat_stream_usage=ChatStreamUsage.AS_ASKED)
-@pytest.mark.gen_test
 async def test_with_as_asked_every_byte_stays_as_it_is(running):
     running.upstream.play(EVENT_STREAM + CHUNKED, chunk(CHAT.stream), LAST)
     response = await call(running)

@@ -59,7 +59,6 @@ def lines(caplog):
 
 @pytest.mark.expects_log(r"WARNING handlers.key_health: provider key refused: provider=anthropic key=plai...6789 ")
 @pytest.mark.bridge(anthropic_key=(KEY,), structured_logging=True)
-@pytest.mark.gen_test
 async def test_a_key_that_a_provider_repeats_is_relayed_and_nowhere_kept(running, lines):
     error = json.dumps({"type": "error", "error": {"type": KEY, "message": f"Wrong key {KEY}."}}).encode()
     refused = response(401, b"application/json", error, KEY.encode())
@@ -81,7 +80,6 @@ async def test_a_key_that_a_provider_repeats_is_relayed_and_nowhere_kept(running
 
 
 @pytest.mark.bridge(anthropic_key=(KEY,))
-@pytest.mark.gen_test
 async def test_a_key_of_the_bridge_is_hidden_where_a_stream_breaks_off_and_in_exports(running):
     # a key that a stream breaks off in is not kept up to there
     running.upstream.play(response(200, b"text/event-stream", events('{"key": "pla', "in/Provider+ke")))
@@ -97,7 +95,6 @@ async def test_a_key_of_the_bridge_is_hidden_where_a_stream_breaks_off_and_in_ex
     assert json.loads(await exported(running, "ndjson"))["user_agent"] == "[scrubbed]"
 
 
-@pytest.mark.gen_test
 async def test_no_token_or_key_that_is_known_is_kept_of_a_request(running):
     # neither the token nor an own key of a request is kept
     running.upstream.play(response(200, b"application/json", MESSAGES.body))

@@ -53,7 +53,6 @@ def clock(io_loop, running):
     return io_loop.run_sync(lambda: new_clock(running))
 
 
-@pytest.mark.gen_test
 async def test_a_silent_stream_is_sent_pings_between_events_where_they_spoil_nothing(running):
     # a silent stream is sent pings between two events and recorded without them
     for calls, (conversation, line_end) in enumerate(product(ALL, (b"\n", b"\r\n", b"\r")), start=1):
@@ -94,7 +93,6 @@ async def test_a_silent_stream_is_sent_pings_between_events_where_they_spoil_not
 
 
 @pytest.mark.bridge(further_providers=(ProviderSettings("gemini", ProviderType.GEMINI, "", ("AIza-of-the-bridge",)),))
-@pytest.mark.gen_test
 async def test_googles_streams_have_no_pings_as_its_sdks_fail_at_comments(running):
     providers = running.bridge.providers
     providers["gemini"] = replace(providers["gemini"], base_url=running.upstream.url)
@@ -112,7 +110,6 @@ async def test_googles_streams_have_no_pings_as_its_sdks_fail_at_comments(runnin
     assert (response.whole, response.body) == (True, b"".join(events))
 
 
-@pytest.mark.gen_test
 async def test_who_has_not_taken_what_came_is_sent_no_pings_on_top(running, clock):
     gate, large = asyncio.Event(), b"data: %b\n\n" % (b"x" * 8_000_000)
     running.upstream.scripts[:] = [[EVENT_STREAM + CHUNKED, chunk(large), gate, LAST]]
@@ -125,7 +122,6 @@ async def test_who_has_not_taken_what_came_is_sent_no_pings_on_top(running, cloc
     assert (response.whole, response.body.removesuffix(OPENAI.ping)) == (True, large)
 
 
-@pytest.mark.gen_test
 async def test_a_ping_that_is_not_taken_is_the_last_and_changes_no_end(running, clock, http_server):
     running.upstream.scripts[:] = [[EVENT_STREAM + CHUNKED, chunk(MESSAGES.stream), asyncio.Event()]]
     others = set(http_server.connections)

@@ -69,7 +69,6 @@ async def rows(running):
     return [(row["rule"], row["status"], row.get("policy"), row.get("shadow")) for row in listed["results"]]
 
 
-@pytest.mark.gen_test
 async def test_a_model_that_is_not_allowed_is_refused_in_the_dialect_with_the_rule(running):
     research = PolicyHolder(Level.GROUP, "g", "research")
     group = await running.bridge.groups.add("research")
@@ -97,7 +96,6 @@ async def test_a_model_that_is_not_allowed_is_refused_in_the_dialect_with_the_ru
     await running.ended(1)
 
 
-@pytest.mark.gen_test
 async def test_an_image_without_a_model_gets_round_no_policy(running):
     running.upstream.play(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
     as_form, field = (
@@ -119,7 +117,6 @@ async def test_an_image_without_a_model_gets_round_no_policy(running):
             assert response.status == (status if holds else 200), (models, name, body)
 
 
-@pytest.mark.gen_test
 async def test_further_models_of_a_request_get_round_no_policy(running):
     prompt = "hi"
     hold(running, SharedPolicy(models=Models(deny=["dear-*"])))
@@ -183,7 +180,6 @@ async def test_further_models_of_a_request_get_round_no_policy(running):
     assert (await running.call(replace(asking, request=asking.request | {"models": 5}))).status == 200
 
 
-@pytest.mark.gen_test
 async def test_no_batch_gets_round_a_policy_of_models_and_no_model_without_a_price(running):
     # a batch whose models nobody reads gets round no policy of models
     request = {"custom_id": "one", "params": MESSAGES.request}
@@ -223,7 +219,6 @@ async def test_no_batch_gets_round_a_policy_of_models_and_no_model_without_a_pri
     await running.ended(2)
 
 
-@pytest.mark.gen_test
 async def test_a_request_may_ask_for_so_many_tokens_and_no_more(running):
     hold(running, SharedPolicy(max_tokens=1000))
     asking = replace(MESSAGES, request=MESSAGES.request | {"max_tokens": 1001})
@@ -259,7 +254,6 @@ async def answer_to(running, conversation, members):
     return response.status, response.body.decode()
 
 
-@pytest.mark.gen_test
 async def test_a_number_of_tokens_in_an_odd_form_is_refused_where_a_policy_reads_it(running):
     for policy in (SharedPolicy(max_tokens=1000), Policy(limits=PolicyLimits(budget=Budget(5, "month", reserve=True)))):
         hold(running, policy, own(running) if isinstance(policy, Policy) else EVERYONE)
@@ -275,7 +269,6 @@ async def test_a_number_of_tokens_in_an_odd_form_is_refused_where_a_policy_reads
         assert (await answer_to(running, CHAT, b'"model": "m", ' + members))[0] == 200, members
 
 
-@pytest.mark.gen_test
 async def test_a_model_in_an_odd_form_is_refused_where_a_policy_reads_it(running):
     for models in (Models(deny=["gpt-*"]), Models(allow=["m"]), Models(unpriced="deny")):
         hold(running, SharedPolicy(models=models))
@@ -291,7 +284,6 @@ async def test_a_model_in_an_odd_form_is_refused_where_a_policy_reads_it(running
 @pytest.mark.bridge(
     further_providers=(ProviderSettings("bedrock", ProviderType.BEDROCK, "", ("bedrock-key",), "keys"),)
 )
-@pytest.mark.gen_test
 async def test_every_place_of_a_request_to_bedrock_is_read_for_a_policy(running):
     providers = running.bridge.providers
     providers["bedrock"] = replace(providers["bedrock"], base_url=running.upstream.url)
@@ -314,7 +306,6 @@ async def test_every_place_of_a_request_to_bedrock_is_read_for_a_policy(running)
     await running.ended(1)
 
 
-@pytest.mark.gen_test
 async def test_a_policy_holds_for_own_keys_in_every_dialect_and_nothing_before_it_is_read(running, monkeypatch):
     # an own key that a policy denies is refused
     hold(running, SharedPolicy(byok="deny"))
@@ -356,7 +347,6 @@ async def test_a_policy_holds_for_own_keys_in_every_dialect_and_nothing_before_i
     assert ready["policies"] == "not read yet: nothing is admitted"
 
 
-@pytest.mark.gen_test
 async def test_a_rate_of_a_policy_is_told_with_whose_it_is_and_the_wait(running):
     hold(running, SharedPolicy(limits=SharedLimits(together=PolicyLimits(rate=Rate(1, "1h")))))
     running.upstream.play(whole(CHAT))
@@ -372,7 +362,6 @@ async def test_a_rate_of_a_policy_is_told_with_whose_it_is_and_the_wait(running)
     await running.ended(1)
 
 
-@pytest.mark.gen_test
 async def test_calls_are_charged_to_the_budgets_and_tokens_of_every_level(running):
     budget = Budget("0.0001", "month")
     hold(
@@ -395,7 +384,6 @@ async def test_calls_are_charged_to_the_budgets_and_tokens_of_every_level(runnin
     await running.ended(1)
 
 
-@pytest.mark.gen_test
 async def test_a_shadow_limit_refuses_nothing_and_counts_what_it_would_have_refused(running):
     limits = SharedLimits(each_member=PolicyLimits(rate=Rate(1, "1h", shadow=True)))
     hold(running, SharedPolicy(limits=limits))
@@ -422,7 +410,6 @@ async def test_a_shadow_limit_refuses_nothing_and_counts_what_it_would_have_refu
     await running.ended(3)
 
 
-@pytest.mark.gen_test
 async def test_what_a_policy_reserves_is_held_back_until_the_call_ends(running):
     budget = Budget("0.05", "month", reserve=True)
     hold(running, Policy(limits=PolicyLimits(budget=budget)), own(running))
@@ -440,7 +427,6 @@ async def test_what_a_policy_reserves_is_held_back_until_the_call_ends(running):
     await running.ended(1)
 
 
-@pytest.mark.gen_test
 async def test_what_a_policy_says_of_recording_changes_the_record_and_no_byte(running):
     redacted = RecordingRules(prompts=Keep.REDACTED, patterns=[r"EMP-\d{5}"])
     hold(running, Policy(recording=redacted), own(running))
@@ -471,7 +457,6 @@ async def of_token(running, change, policy, name):
     return id_, headers
 
 
-@pytest.mark.gen_test
 async def test_whatever_a_token_makes_is_bound_by_its_policy_and_by_no_other_way_free(running, change):
     id_, held = await of_token(running, change, {"models": {"deny": ["*"]}}, "grace")
     _, free = await running.bridge.identities.create_token("grace")
@@ -500,7 +485,6 @@ async def test_whatever_a_token_makes_is_bound_by_its_policy_and_by_no_other_way
         assert (await running.call(CHAT, {"Authorization": f"Bearer {token}"})).status == 200
 
 
-@pytest.mark.gen_test
 async def test_what_a_token_has_used_of_its_limits_is_used_for_what_replaces_it(running, change):
     limits = {"rate": {"requests": 2, "window": "1h"}}
     id_, held = await of_token(running, change, {"limits": limits}, "grace")
@@ -514,7 +498,6 @@ async def test_what_a_token_has_used_of_its_limits_is_used_for_what_replaces_it(
     assert [(one["maximum"], one["used"]) for one in token["limits"]] == [(2, 2)]
 
 
-@pytest.mark.gen_test
 async def test_the_calls_of_one_user_leave_the_texts_of_others_room_to_be_redacted(running, io_loop):
     hold(running, SharedPolicy(recording=RecordingRules(prompts=Keep.REDACTED)))
     grace = await running.user("grace")

@@ -26,7 +26,6 @@ from upstream.demo.scripted import chunk
 
 
 @pytest.mark.expects_log("provider key refused")
-@pytest.mark.gen_test
 async def test_the_providers_key_goes_upstream_and_its_errors_come_back(running, log_watch):
     # the providers key goes upstream and the clients token does not
     running.upstream.play(JSON + b"Content-Length: 2\r\n\r\n{}")
@@ -59,7 +58,6 @@ async def test_the_providers_key_goes_upstream_and_its_errors_come_back(running,
         assert len(log_watch.lines) == (status == 401), status
 
 
-@pytest.mark.gen_test
 async def test_a_stream_that_ends_cleanly_or_by_a_hang_up_is_recorded_as_it_ended(running):
     # a stream without its last event ends cleanly and is truncated
     part = MESSAGES.stream[: MESSAGES.stream.index(b"event: message_delta")]
@@ -90,7 +88,6 @@ async def test_a_stream_that_ends_cleanly_or_by_a_hang_up_is_recorded_as_it_ende
     assert (recorded["end_reason"], recorded["token_usages"][0]["source"]) == ("completed", "provider")
 
 
-@pytest.mark.gen_test
 async def test_a_client_that_leaves_is_charged_and_has_an_end_by_what_it_had_seen(running, monkeypatch):
     # a client that leaves before the usage of its response is charged
     left, stop = asyncio.Event(), ProxyHandler.stop
@@ -142,7 +139,6 @@ async def test_a_client_that_leaves_is_charged_and_has_an_end_by_what_it_had_see
         assert [usage["source"] for usage in recorded["token_usages"]] == ["partial"] * (events - 3), case
 
 
-@pytest.mark.gen_test
 async def test_the_providers_id_of_a_request_is_recorded_by_whichever_header_has_it(running):
     cases = {b"request-id: \r\n": None, b"x-request-id: x\r\n": "x", b"x-request-id: x\r\nrequest-id: r\r\n": "r"}
     for number, (headers, recorded_id) in enumerate(cases.items(), start=1):
@@ -154,7 +150,6 @@ async def test_the_providers_id_of_a_request_is_recorded_by_whichever_header_has
 
 @pytest.mark.parametrize("fails", ["feed", "result"])
 @pytest.mark.expects_log("ERROR handlers.dataplane.call: a reader failed and was dropped: interception=.* api=messages")
-@pytest.mark.gen_test
 async def test_a_reader_that_fails_is_dropped_and_logged_once_and_the_relay_goes_on(
     running, monkeypatch, log_watch, fails
 ):
@@ -174,7 +169,6 @@ async def test_a_reader_that_fails_is_dropped_and_logged_once_and_the_relay_goes
         assert len(log_watch.lines) == before + 1, reason
 
 
-@pytest.mark.gen_test
 async def test_the_providers_words_for_an_error_win_and_are_recorded_without_half_a_credential(running):
     # they win over the bridge's where the response is cut
     error = b'{"error":{"type":"api_error","message":"Internal"}}'
@@ -194,7 +188,6 @@ async def test_the_providers_words_for_an_error_win_and_are_recorded_without_hal
     assert recorded["error"]["message"] == f"[scrubbed] {filling[: 16 - MAX_SPLIT]}"
 
 
-@pytest.mark.gen_test
 async def test_work_is_done_to_its_end_however_often_the_request_is_stopped():
     begun, gate, done = asyncio.Event(), asyncio.Event(), []
 
@@ -215,7 +208,6 @@ async def test_work_is_done_to_its_end_however_often_the_request_is_stopped():
     assert done == ["all"]
 
 
-@pytest.mark.gen_test
 async def test_a_failure_of_the_work_is_raised():
     async def work():
         raise ValueError("no")

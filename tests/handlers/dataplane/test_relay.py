@@ -28,7 +28,6 @@ def cut(data: bytes, size: int) -> list[bytes]:
     return [data[start : start + size] for start in range(0, len(data), size)]
 
 
-@pytest.mark.gen_test
 async def test_a_body_reaches_the_client_byte_for_byte_streamed_or_with_its_length(running):
     # a stream reaches the client byte for byte on a reused connection
     client = await running.client()
@@ -70,7 +69,6 @@ async def test_a_body_reaches_the_client_byte_for_byte_streamed_or_with_its_leng
         assert running.tokens(recorded) == conversation.tokens, case
 
 
-@pytest.mark.gen_test
 async def test_pieces_arrive_at_once_after_a_head_with_a_date_and_the_body_is_let_go(running):
     # each event arrives before the next one is sent
     events = [b'data: {"n":%d}\n\n' % number for number in range(20)]
@@ -115,7 +113,6 @@ async def test_pieces_arrive_at_once_after_a_head_with_a_date_and_the_body_is_le
     await running.ended(1)
 
 
-@pytest.mark.gen_test
 async def test_nagle_is_off_during_every_request_of_a_connection(running, http_server):
     gates = [asyncio.Event(), asyncio.Event()]
     for gate in gates:
@@ -131,7 +128,6 @@ async def test_nagle_is_off_during_every_request_of_a_connection(running, http_s
         await client.rest(response)
 
 
-@pytest.mark.gen_test
 async def test_the_upstreams_head_reaches_the_client_and_a_cut_body_never_looks_complete(running):
     # the upstreams head reaches the client and ours is added
     running.upstream.play(
@@ -181,7 +177,6 @@ async def test_the_upstreams_head_reaches_the_client_and_a_cut_body_never_looks_
         assert recorded["end_reason"] == "upstream_truncated", (framing, end)
 
 
-@pytest.mark.gen_test
 async def test_an_http_1_0_client_sees_how_a_body_ends_by_the_connection(running):
     # an http 1 0 client sees a reset where the body was cut
     gate = asyncio.Event()
@@ -207,7 +202,6 @@ async def test_an_http_1_0_client_sees_how_a_body_ends_by_the_connection(running
 
 
 @pytest.mark.bridge(upstream_idle_timeout=timedelta(seconds=0.1))
-@pytest.mark.gen_test
 async def test_a_provider_that_stays_silent_is_given_up_and_told_where_that_can_be(running):
     # an upstream that stays silent gives 504
     running.upstream.play(asyncio.Event())
@@ -246,7 +240,6 @@ async def test_a_provider_that_stays_silent_is_given_up_and_told_where_that_can_
         await running.ended(number)
 
 
-@pytest.mark.gen_test
 async def test_a_client_that_leaves_before_a_head_or_in_a_body_closes_its_upstream(running, monkeypatch):
     # a client that leaves closes its upstream and is recorded with what was seen
     for number, events in enumerate((0, 1, 3)):
@@ -298,7 +291,6 @@ async def test_a_client_that_leaves_before_a_head_or_in_a_body_closes_its_upstre
     assert running.upstream.requests == []
 
 
-@pytest.mark.gen_test
 async def test_routes_that_are_not_recorded_a_head_and_the_old_prefix_are_relayed(running):
     # a passthrough route is relayed and not recorded
     client = await running.client()

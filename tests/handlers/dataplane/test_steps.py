@@ -28,7 +28,6 @@ CASES = list(product((BEFORE_START, BEFORE_UPSTREAM, BEFORE_SETTLING, BEFORE_END
 
 
 @pytest.mark.parametrize(("in_flight", "waits"), [(1, False), (MANY_REQUESTS - 1, False), (MANY_REQUESTS, True)])
-@pytest.mark.gen_test
 async def test_only_one_of_many_waits_for_the_others(in_flight, waits):
     handler = SimpleNamespace(bridge=SimpleNamespace(lifecycle=SimpleNamespace(in_flight=in_flight)))
     task = asyncio.create_task(ProxyHandler.in_step(handler))
@@ -54,7 +53,6 @@ def stop_at(monkeypatch):
     return stop_at
 
 
-@pytest.mark.gen_test
 async def test_a_client_that_leaves_at_a_step_has_what_it_had_been_sent(running, stop_at):
     calls = 0
     for step, streaming in CASES:
@@ -72,7 +70,6 @@ async def test_a_client_that_leaves_at_a_step_has_what_it_had_been_sent(running,
         assert len(running.upstream.requests) - before == (step > BEFORE_UPSTREAM), (step, streaming)
 
 
-@pytest.mark.gen_test
 async def test_a_server_that_stops_at_a_step_says_so_or_has_answered(running, stop_at):
     calls = 0
     for step, streaming in CASES:

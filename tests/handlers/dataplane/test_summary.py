@@ -20,7 +20,6 @@ from upstream.providers.presets import ProviderType
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 
 
-@pytest.mark.gen_test
 async def test_a_body_that_cannot_be_relayed_or_is_read_in_two_ways_is_refused_by_name(running):
     # a body that cannot be relayed is refused by name
     for body, message in {
@@ -70,7 +69,6 @@ async def test_a_body_that_cannot_be_relayed_or_is_read_in_two_ways_is_refused_b
     assert running.upstream.requests == []
 
 
-@pytest.mark.gen_test
 async def test_a_compressed_request_goes_on_as_it_came_as_does_an_endless_user_agent(running):
     # a compressed request is recorded and goes on as it came
     body = CHAT.request_body(stream=True)
@@ -95,7 +93,6 @@ async def test_a_compressed_request_goes_on_as_it_came_as_does_an_endless_user_a
 
 
 @pytest.mark.bridge(further_providers=(ProviderSettings("azure", ProviderType.AZURE, "", ("sk-azure",), "keys"),))
-@pytest.mark.gen_test
 async def test_a_path_whose_model_has_no_end_is_refused(running):
     providers = running.bridge.providers
     providers["azure"] = replace(providers["azure"], base_url=running.upstream.url)

@@ -56,7 +56,6 @@ def play(running, *responses):
 @pytest.mark.parametrize(
     "refused", [LIMITED, pytest.param(UNAUTHORIZED, marks=refused_key_is_logged)], ids=["429", "401"]
 )
-@pytest.mark.gen_test
 async def test_a_refused_key_is_followed_by_the_next_and_the_client_sees_only_the_answer(running, refused):
     play(running, refused, OK)
     first, second = await ask(running), await ask(running)
@@ -69,7 +68,6 @@ async def test_a_refused_key_is_followed_by_the_next_and_the_client_sees_only_th
 
 @pytest.mark.bridge(anthropic_key=KEYS[:1])
 @refused_key_is_logged
-@pytest.mark.gen_test
 async def test_with_one_key_errors_pass_through_and_the_next_call_goes_out(running, log_watch):
     for calls, status in enumerate((403, 429, 500, 503, 529, 401), start=1):
         play(running, reply(status, body='{"x":1}', retry_after="3600"), OK)
@@ -86,7 +84,6 @@ async def test_with_one_key_errors_pass_through_and_the_next_call_goes_out(runni
 
 @pytest.mark.bridge(anthropic_key=KEYS[:1])
 @refused_key_is_logged
-@pytest.mark.gen_test
 async def test_a_401_to_the_bridges_key_asks_for_no_repetition(running):
     told_otherwise = UNAUTHORIZED.replace(b"\r\n\r\n", b"\r\nx-should-retry: true\r\n\r\n", 1)
     play(running, UNAUTHORIZED, told_otherwise, UNAUTHORIZED, reply(403), reply(529))
@@ -103,7 +100,6 @@ async def test_a_401_to_the_bridges_key_asks_for_no_repetition(running):
 
 
 @pytest.mark.bridge(anthropic_key=KEYS)
-@pytest.mark.gen_test
 async def test_an_own_key_is_tried_once_and_keys_without_a_cooldown_once_each(running):
     # a clients own key is tried once and cools none of ours down
     play(running, LIMITED)
@@ -138,7 +134,6 @@ def payers_sent(running):
     [False, pytest.param(True, marks=pytest.mark.bridge(allow_billing_headers=True))],
     ids=["default", "allowed"],
 )
-@pytest.mark.gen_test
 async def test_a_client_does_not_choose_who_pays_for_a_key_of_the_bridge(running, passed):
     play(running, OK)
     path, sent = "/api/v2/aibridge/openai/v1/models", ["Openai-Organization", "Openai-Project"]
@@ -195,7 +190,6 @@ def retrying(running, monkeypatch):
     return retrying
 
 
-@pytest.mark.gen_test
 async def test_a_provider_that_is_back_at_the_second_try_answers_normally(running, closed, retrying):
     upstream = FakeUpstream()
     upstream.play(CHAT_OK)
@@ -214,7 +208,6 @@ async def test_a_provider_that_is_back_at_the_second_try_answers_normally(runnin
 @pytest.mark.bridge(
     circuit_breaker_enabled=True, circuit_breaker_failure_threshold=2, circuit_breaker_timeout=timedelta(hours=1)
 )
-@pytest.mark.gen_test
 async def test_a_provider_that_is_away_is_asked_twice_and_has_failed_once(running, closed, monkeypatch):
     monkeypatch.setattr(upstream_request, "RETRY_PAUSE_SECONDS", 0)
     for number in (1, 2):
@@ -231,7 +224,6 @@ async def test_a_provider_that_is_away_is_asked_twice_and_has_failed_once(runnin
         )
 
 
-@pytest.mark.gen_test
 async def test_a_client_that_leaves_between_two_tries_ends_them(running, closed, retrying, monkeypatch):
     monkeypatch.setattr(upstream_request, "RETRY_PAUSE_SECONDS", 600)
     client = await running.client()
@@ -243,7 +235,6 @@ async def test_a_client_that_leaves_between_two_tries_ends_them(running, closed,
     assert running.bridge.lifecycle.in_flight == 0
 
 
-@pytest.mark.gen_test
 async def test_a_request_that_reached_a_provider_is_not_sent_again(running):
     routes = (
         ("POST", "/api/v2/aibridge/openai/v1/chat/completions"),

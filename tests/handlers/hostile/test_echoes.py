@@ -6,8 +6,6 @@ import json
 import logging
 from urllib.parse import quote
 
-import pytest
-
 CONTROL = "/api/v2/aibridge"
 TOKEN = "abcdefghij-0123456789abcdefghijkl"
 KEY = "sk-proj-0123456789abcdefghijklmnop"
@@ -70,7 +68,6 @@ def twice(text):
     return quote("".join(f"%{ord(character):02X}" for character in text))
 
 
-@pytest.mark.gen_test
 async def test_nothing_that_looks_like_a_credential_is_said_back_or_logged(running, caplog):
     # no answer and no line of the log has what looks like a credential
     caplog.set_level(logging.INFO)

@@ -152,7 +152,6 @@ def test_no_request_to_the_control_plane_is_a_500(running, io_loop, let_in):
     send()
 
 
-@pytest.mark.gen_test
 async def test_an_origin_that_cannot_be_read_is_foreign(running):
     client = await running.client()
     for origin in ("http://[", "http://[::1", "http://a:99999", "\xff", "null", ""):

@@ -45,7 +45,6 @@ def head(running, method, path, *lines):
     return "\r\n".join(every).encode()
 
 
-@pytest.mark.gen_test
 async def test_a_body_that_nobody_wants_is_not_waited_for_and_passed_over_if_small(running):
     # an answer that needs no body waits for none
     for method, path, status in ANSWERED:
@@ -66,7 +65,6 @@ async def test_a_body_that_nobody_wants_is_not_waited_for_and_passed_over_if_sma
     assert all(issubclass(one, BridgeHandler) and one is not RequestHandler for one in classes)
 
 
-@pytest.mark.gen_test
 async def test_a_body_of_more_than_a_few_kilobytes_is_refused_where_none_is_wanted(running):
     large = MAX_UNWANTED_BYTES + 1
     message = f"The request cannot be read: its body is larger than {MAX_UNWANTED_BYTES} bytes."
@@ -82,7 +80,6 @@ async def test_a_body_of_more_than_a_few_kilobytes_is_refused_where_none_is_want
             assert response.header("Connection") == "close", (path, case)
 
 
-@pytest.mark.gen_test
 async def test_a_body_that_never_comes_is_not_waited_for_without_end(running, http_server):
     http_server.options.body_seconds = 0.05
     for method, path in (("POST", API + "users"), ("PATCH", API + "users/grace")):
@@ -93,7 +90,6 @@ async def test_a_body_that_never_comes_is_not_waited_for_without_end(running, ht
         assert (response.status, json.loads(response.body)) == (408, {"message": message})
 
 
-@pytest.mark.gen_test
 async def test_a_stranger_who_signs_in_has_less_time_for_the_body(running, monkeypatch):
     monkeypatch.setattr(handlers.api.sign_in.sign_in, "BODY_SECONDS", 0.05)
     client = await running.client()
@@ -102,7 +98,6 @@ async def test_a_stranger_who_signs_in_has_less_time_for_the_body(running, monke
 
 
 @pytest.mark.bridge(max_concurrency=1)
-@pytest.mark.gen_test
 async def test_a_stranger_who_asks_whether_a_provider_is_there_holds_no_slot(running):
     slot = await running.bridge.overload.acquire_slot()
     client = await running.client()

@@ -58,7 +58,6 @@ def said(caplog):
     ]
 
 
-@pytest.mark.gen_test
 async def test_unknown_tokens_are_a_metric_a_line_and_one_entry(running, said):
     for _ in range(3):
         assert await running.get(USERS, bearer(UNKNOWN)) == (401, {"message": UNRECOGNISED})
@@ -100,7 +99,6 @@ async def lookups(running, monkeypatch):
 
 
 @pytest.mark.bridge(authentication_failure_limit=4)
-@pytest.mark.gen_test
 async def test_guesses_are_looked_up_so_often_and_valid_tokens_get_in_all_the_same(running, monkeypatch):
     looked_up = await lookups(running, monkeypatch)
     statuses = []
@@ -127,7 +125,6 @@ async def test_guesses_are_looked_up_so_often_and_valid_tokens_get_in_all_the_sa
 
 
 @pytest.mark.bridge(authentication_failure_limit=2)
-@pytest.mark.gen_test
 async def test_requests_without_a_token_and_with_nonsense_are_told_so_however_many(running):
     for headers in ({}, bearer("nonsense")) * 2:
         assert (await running.get(USERS, headers))[0] == 401
@@ -137,7 +134,6 @@ async def test_requests_without_a_token_and_with_nonsense_are_told_so_however_ma
 
 
 @pytest.mark.bridge(authentication_failure_limit=1)
-@pytest.mark.gen_test
 async def test_who_has_failed_too_often_is_told_how_long_to_wait(running):
     await running.get(USERS, bearer(guess(1)))
     response = await running.request("GET", USERS, bearer(guess(2)))
@@ -145,7 +141,6 @@ async def test_who_has_failed_too_often_is_told_how_long_to_wait(running):
 
 
 @pytest.mark.bridge(authentication_failure_limit=2, trusted_proxies=[ip_network("127.0.0.0/8")])
-@pytest.mark.gen_test
 async def test_addresses_are_limited_apart_and_ipv6_by_its_network(running):
     async def status(address, number):
         return (await running.get(USERS, bearer(guess(number)) | {"X-Forwarded-For": address}))[0]
@@ -156,14 +151,12 @@ async def test_addresses_are_limited_apart_and_ipv6_by_its_network(running):
 
 
 @pytest.mark.bridge(authentication_failure_limit=1, rate_limit=100)
-@pytest.mark.gen_test
 async def test_what_is_refused_for_its_failures_counts_for_no_rate(running):
     for number in range(5):
         await call(running, bearer(guess(number)))
     assert (await running.bridge.overload.usage(9)).rates["127.0.0.1"].remaining == 99
 
 
-@pytest.mark.gen_test
 async def test_failed_requests_are_a_metric_and_known_tokens_and_keys_told_in_part(running, said):
     # of a known token the public part is told
     await running.user("grace")
@@ -191,7 +184,6 @@ async def test_failed_requests_are_a_metric_and_known_tokens_and_keys_told_in_pa
     assert KEY not in repr(said())
 
 
-@pytest.mark.gen_test
 async def test_a_request_without_any_token_is_a_metric_alone(running, said):
     assert (await running.get(USERS, {}))[0] == 401
     assert samples(running.bridge.metrics, "authentication_failures_total") == {("control", "missing"): 1}
@@ -199,7 +191,6 @@ async def test_a_request_without_any_token_is_a_metric_alone(running, said):
 
 
 @pytest.mark.bridge(allow_byok=False)
-@pytest.mark.gen_test
 async def test_a_403_says_who_was_refused_what(running, said):
     headers = await running.user("grace")
     grace = await running.bridge.identities.find_user("grace")
@@ -223,7 +214,6 @@ async def test_a_403_says_who_was_refused_what(running, said):
     assert len(said()) == 2
 
 
-@pytest.mark.gen_test
 async def test_who_signs_in_and_who_fails_to_is_recorded(running, said):
     for token, status in ((running.token, 204), (UNKNOWN, 401)):
         assert (await post(running, SESSION, JSON, json.dumps({"token": token}).encode()))[0] == status

@@ -20,7 +20,6 @@ from version import VERSION
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 
 
-@pytest.mark.gen_test
 async def test_a_bridge_says_without_a_token_whether_it_is_alive_ready_and_how_it_fares(running):
     # a bridge that takes calls is ready and says so without a token
     assert await running.get("/readyz", {}) == (
@@ -85,7 +84,6 @@ class TestWithoutTheDatabase:
     @pytest.mark.expects_log("WARNING storage.mongo.health: the database is unavailable: ")
     @pytest.mark.expects_log("WARNING storage.recording.outbox.writer: records wait")
     @pytest.mark.bridge(record_policy=RecordPolicy.STRICT)
-    @pytest.mark.gen_test
     async def test_where_calls_need_it_they_are_refused_and_the_bridge_is_not_ready(self, running, freeze, log_watch):
         running.upstream.play(OK)
         assert (await running.call(CHAT)).status == 200
@@ -108,7 +106,6 @@ class TestWithoutTheDatabase:
 
     @pytest.mark.expects_log("WARNING storage.mongo.health: the database is unavailable: ")
     @pytest.mark.expects_log("WARNING storage.recording.outbox.writer: records wait")
-    @pytest.mark.gen_test
     async def test_calls_go_on_and_the_bridge_stays_ready(self, running, freeze, log_watch):
         running.upstream.play(OK)
         assert (await running.call(CHAT)).status == 200

@@ -84,7 +84,6 @@ def test_a_watched_value_is_read_whenever_the_metrics_are():
         assert b"\ncoder_aibridged_recorder_queue_length %s\n" % value in text
 
 
-@pytest.mark.gen_test
 async def test_a_watched_value_is_published_for_other_processes_unasked(tmp_path):
     metrics = Metrics(tmp_path)
     metrics.watch("recorder_queue_length", "Waiting.", lambda: 3)
@@ -95,7 +94,6 @@ async def test_a_watched_value_is_published_for_other_processes_unasked(tmp_path
 
 
 @pytest.mark.bridge(rate_limit=3, rate_window=timedelta(hours=1))
-@pytest.mark.gen_test
 async def test_real_calls_are_counted_where_they_belong(running):
     metrics = running.bridge.metrics
     who = str(running.identity.user.id)
@@ -140,7 +138,6 @@ async def test_real_calls_are_counted_where_they_belong(running):
 
 
 @pytest.mark.bridge(max_concurrency=1)
-@pytest.mark.gen_test
 async def test_a_call_under_way_is_seen_in_flight_and_the_next_one_as_refused(running):
     gate = asyncio.Event()
     running.upstream.play(OK % (2, b""), gate, b"{}")
@@ -158,7 +155,6 @@ async def test_a_call_under_way_is_seen_in_flight_and_the_next_one_as_refused(ru
 
 
 @pytest.mark.bridge(user_max_concurrency=1)
-@pytest.mark.gen_test
 async def test_a_refusal_by_the_users_own_limit_is_counted_as_such(running):
     gate = asyncio.Event()
     running.upstream.play(OK % (2, b""), gate, b"{}")
@@ -171,7 +167,6 @@ async def test_a_refusal_by_the_users_own_limit_is_counted_as_such(running):
     await client.rest(response)
 
 
-@pytest.mark.gen_test
 async def test_what_clients_name_is_exposed_as_text_whatever_it_is(running):
     running.upstream.play(OK % (len(CHAT.body), CHAT.body))
     for model in ('a"b\\c\nd', "\N{SNOWMAN}", "\x00\x85\u2028", "x" * 256):

@@ -86,7 +86,6 @@ async def send(running, conversation=CHAT, headers=None, **extra):
     return await running.request("POST", running.path(conversation), running.headers | (headers or {}), body)
 
 
-@pytest.mark.gen_test
 async def test_a_call_is_a_span_with_its_phases_inside(running, collector):
     running.upstream.play(HEAD % len(MESSAGES.body) + MESSAGES.body)
     response = await send(
@@ -141,7 +140,6 @@ async def test_a_call_is_a_span_with_its_phases_inside(running, collector):
     assert response.status == 200
 
 
-@pytest.mark.gen_test
 async def test_a_call_belongs_to_the_clients_trace_and_the_provider_to_the_calls(running, collector):
     running.upstream.play(HEAD % len(CHAT.body) + CHAT.body)
     await send(running, headers={"Traceparent": f"00-{TRACE}-{PARENT}-01", "Tracestate": "theirs=1"})
@@ -156,7 +154,6 @@ async def test_a_call_belongs_to_the_clients_trace_and_the_provider_to_the_calls
 
 
 @pytest.mark.bridge(circuit_breaker_enabled=True, circuit_breaker_failure_threshold=1)
-@pytest.mark.gen_test
 async def test_a_call_that_failed_says_why(running, collector):
     running.upstream.play(RESET)
     assert [(await send(running)).status for _ in range(2)] == [502, 503]
@@ -169,7 +166,6 @@ async def test_a_call_that_failed_says_why(running, collector):
         assert span.status.code == Status.STATUS_CODE_ERROR
 
 
-@pytest.mark.gen_test
 async def test_a_request_that_is_refused_or_passed_on_is_no_chat(running, collector):
     running.upstream.play(b"HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n")
     for path, headers in (
@@ -207,7 +203,6 @@ async def test_a_request_that_is_refused_or_passed_on_is_no_chat(running, collec
     ]
 
 
-@pytest.mark.gen_test
 async def test_a_client_that_leaves_ends_its_span(running, collector):
     running.upstream.play(STREAM, asyncio.Event())
     client = await running.client()
@@ -224,7 +219,6 @@ async def test_a_client_that_leaves_ends_its_span(running, collector):
 @pytest.mark.expects_log(
     r"handlers.monitoring.otel:.* traces: the collector took no spans, which are lost; calls go on"
 )
-@pytest.mark.gen_test
 async def test_a_collector_that_takes_nothing_is_said_once_and_calls_go_on(running, collector):
     collector.scripts = [[BUSY]]
     running.upstream.play(HEAD % len(CHAT.body) + CHAT.body)
@@ -236,7 +230,6 @@ async def test_a_collector_that_takes_nothing_is_said_once_and_calls_go_on(runni
 
 
 @pytest.mark.expects_log(r"handlers.monitoring.otel:.* traces: the collector did not take the last spans within 0.05 s")
-@pytest.mark.gen_test
 async def test_a_collector_that_does_not_answer_is_not_waited_for_at_the_end(running, collector, monkeypatch):
     monkeypatch.setattr(handlers.monitoring.otel, "FLUSH_SECONDS", 0.05)
     gate = asyncio.Event()
@@ -255,7 +248,6 @@ class TestOff:
     def bridge_parts(self):
         return {}
 
-    @pytest.mark.gen_test
     async def test_without_traces_the_clients_headers_go_upstream_as_they_came(self, running):
         running.upstream.play(HEAD % len(CHAT.body) + CHAT.body)
         await send(running, headers={"traceparent": "nonsense", "tracestate": "theirs=1"})

@@ -6,7 +6,6 @@ import json
 import re
 from typing import Any
 
-import pytest
 from jsonschema_rs import Draft202012Validator
 from openapi_spec_validator.schemas import schema_v31
 from tornado.web import RequestHandler
@@ -135,7 +134,6 @@ def test_everything_but_what_is_public_asks_for_a_token():
     )
 
 
-@pytest.mark.gen_test
 async def test_it_is_served_to_everybody_and_kept_until_it_changes(running):
     client = await running.client()
     response = await client.request("GET", PATH, {})

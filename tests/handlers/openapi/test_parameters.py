@@ -6,8 +6,6 @@ import functools
 from datetime import UTC, datetime, timedelta, timezone
 from urllib.parse import quote
 
-import pytest
-
 from storage.accounts.audit import Author
 from storage.accounts.views import Views
 from tests.derived import derive
@@ -72,7 +70,6 @@ async def names(running):
     }
 
 
-@pytest.mark.gen_test
 async def test_a_query_takes_what_is_described_and_nothing_else(running):
     client, there, seen = await running.client(), await names(running), []
 
@@ -99,7 +96,6 @@ async def test_a_query_takes_what_is_described_and_nothing_else(running):
             await expect(400, path, f"{name}=&{name}=")
 
 
-@pytest.mark.gen_test
 async def test_of_several_choices_that_is_the_default_which_is_said_to_be(running):
     client = await running.client()
     choices = [

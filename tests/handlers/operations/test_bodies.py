@@ -54,7 +54,6 @@ def test_whatever_else_it_is_it_is_refused_as_such(body):
         Texts.read(body, now())
 
 
-@pytest.mark.gen_test
 async def test_a_body_changes_something_if_it_is_as_expected_and_from_the_bridges_own_page(running):
     # a body that is not what was expected changes nothing
     no_object = {"message": INVALID_BODY, "detail": NO_OBJECT}
@@ -108,7 +107,6 @@ async def test_a_body_changes_something_if_it_is_as_expected_and_from_the_bridge
     assert (await running.request("POST", PATH, cookie, GRACE)).status == 201
 
 
-@pytest.mark.gen_test
 async def test_a_body_that_is_far_too_large_is_not_read(running):
     client = await running.client()
     headers = "".join(f"{name}: {value}\r\n" for name, value in running.headers.items())
@@ -125,7 +123,6 @@ class TestWithoutTheDatabase:
         return private_database
 
     @pytest.mark.expects_log("WARNING storage.mongo.health: the database is unavailable: ")
-    @pytest.mark.gen_test
     async def test_who_sees_or_changes_something_is_told_to_wait(self, running, private_mongodb, log_watch):
         assert (await running.get(f"{PATH}/me"))[0] == 200
         private_mongodb.freeze()

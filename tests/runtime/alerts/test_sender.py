@@ -81,7 +81,6 @@ def sender(database, clock, parts, io_loop):
     io_loop.run_sync(client.close)
 
 
-@pytest.mark.gen_test
 async def test_an_alert_is_posted_signed(sender, parts, receiver):
     webhooks, outbox, _ = parts
     webhook, secret = await webhooks.add(receiver.url, ["provider.circuit_open"])
@@ -98,7 +97,6 @@ async def test_an_alert_is_posted_signed(sender, parts, receiver):
 
 
 @pytest.mark.expects_log(TOLD)
-@pytest.mark.gen_test
 async def test_a_message_is_sent_again_until_it_is_taken_and_keeps_its_id(sender, parts, receiver, clock):
     webhooks, outbox, _ = parts
     webhook, _ = await webhooks.add(receiver.url, ["provider.circuit_open"])
@@ -118,7 +116,6 @@ async def test_a_message_is_sent_again_until_it_is_taken_and_keeps_its_id(sender
 
 
 @pytest.mark.expects_log(TOLD)
-@pytest.mark.gen_test
 async def test_a_receiver_that_is_gone_silent_or_not_there_is_said(sender, parts, receiver, monkeypatch):
     webhooks, outbox, _ = parts
     gone, _ = await webhooks.add(receiver.url, [])
@@ -139,7 +136,6 @@ async def test_a_receiver_that_is_gone_silent_or_not_there_is_said(sender, parts
     assert "no connection" in (await webhooks.find(absent.id)).last_delivery.error
 
 
-@pytest.mark.gen_test
 async def test_a_webhook_that_was_disabled_or_removed_is_told_nothing(sender, parts, receiver, database):
     webhooks, outbox, _ = parts
     webhook, _ = await webhooks.add(receiver.url, [])

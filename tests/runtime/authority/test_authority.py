@@ -90,7 +90,6 @@ async def make():
     return Server(LocalAuthority())
 
 
-@pytest.mark.gen_test
 async def test_what_one_loop_iteration_brings_goes_in_one_message(server):
     authority, upper, _ = await server.lone_worker()
     starts = [asyncio.create_task(authority.start((SLOTS,))) for _ in range(50)]
@@ -106,7 +105,6 @@ async def test_what_one_loop_iteration_brings_goes_in_one_message(server):
     lower.close()
 
 
-@pytest.mark.gen_test
 async def test_a_worker_keeps_to_itself_what_a_supervisor_does_not_read(server):
     authority, upper, _ = await server.lone_worker()
     starts = []
@@ -128,7 +126,6 @@ async def test_a_worker_keeps_to_itself_what_a_supervisor_does_not_read(server):
     upper.close()
 
 
-@pytest.mark.gen_test
 async def test_the_supervisor_reads_nothing_more_from_a_worker_that_does_not_read(server):
     _, theirs = await server.raw()
     theirs.send(b"\n")
@@ -149,7 +146,6 @@ async def test_the_supervisor_reads_nothing_more_from_a_worker_that_does_not_rea
 
 @pytest.mark.parametrize("said", [NONSENSE, b"\xff\xff\xff\xff"])
 @pytest.mark.expects_log("^ERROR runtime.authority.link: closing the link to a worker: ")
-@pytest.mark.gen_test
 async def test_a_worker_that_says_nonsense_is_given_up_with_what_it_held(server, said):
     upper, theirs = await server.raw()
     theirs.send(b"\n" + encode(FromWorker(starts=[Start(1, (SLOTS,), NOTHING)])) + said)
@@ -162,7 +158,6 @@ async def test_a_worker_that_says_nonsense_is_given_up_with_what_it_held(server,
 
 
 @pytest.mark.expects_log("^ERROR runtime.authority.link: closing the link to the supervisor: ")
-@pytest.mark.gen_test
 async def test_a_supervisor_that_says_nonsense_is_given_up(server):
     _, upper, lost = await server.lone_worker()
     upper.send(NONSENSE)
@@ -170,7 +165,6 @@ async def test_a_supervisor_that_says_nonsense_is_given_up(server):
     upper.close()
 
 
-@pytest.mark.gen_test
 async def test_what_a_worker_restores_of_a_budget_counts_for_all(server):
     budget = Limit(LimitKind.BUDGET, Rule.USER_BUDGET, Of.USER, "user:a", 1000, period=BudgetPeriod.MONTH)
     first, *_ = await server.worker()
@@ -342,7 +336,6 @@ def test_two_workers_never_exceed_a_limit_and_nothing_leaks(steps):
 
 
 @pytest.mark.expects_log("^WARNING runtime.authority.worker: the supervisor does not answer: requests are refused$")
-@pytest.mark.gen_test
 async def test_a_worker_without_an_answer_refuses_and_gives_back_what_is_admitted_late():
     world = World()
     worker, _ = world.workers
@@ -365,7 +358,6 @@ async def test_a_worker_without_an_answer_refuses_and_gives_back_what_is_admitte
     assert (world.used(Rule.CONCURRENCY), world.used(Rule.RATE)) == (1, 2)
 
 
-@pytest.mark.gen_test
 async def test_a_request_that_left_before_its_answer_gives_back_at_once_and_one_unsent_is_never_asked_for():
     world = World()
     worker, _ = world.workers

@@ -76,7 +76,6 @@ async def _retrieve(running, openai, batch):
     return result
 
 
-@pytest.mark.gen_test
 async def test_the_output_of_a_batch_is_recorded_once_for_each_request(running, openai):
     await _make_batch(running, openai)
     assert (await _retrieve(running, openai, DONE)).output_file_id == "file-out"
@@ -93,7 +92,6 @@ async def test_the_output_of_a_batch_is_recorded_once_for_each_request(running, 
     assert ids == {"chatcmpl-a", "chatcmpl-b"}
 
 
-@pytest.mark.gen_test
 async def test_a_file_is_the_output_of_a_batch_once_the_batch_tells_so(running, openai):
     await _make_batch(running, openai)
     await _retrieve(running, openai, BATCH)

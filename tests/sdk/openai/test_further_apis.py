@@ -2,8 +2,6 @@
 
 import json
 
-import pytest
-
 from tests.sdk.wiring import essence, record, tokens, whole
 
 VECTORS = {
@@ -20,7 +18,6 @@ def _sent(running):
     return request.method, request.target, json.loads(request.body)
 
 
-@pytest.mark.gen_test
 async def test_embeddings_are_recorded_with_their_tokens_and_price(running, openai):
     running.upstream.play(*whole(VECTORS))
     vectors = await openai.embeddings.create(model="m", input=["a", "b"], encoding_format="float")
@@ -31,7 +28,6 @@ async def test_embeddings_are_recorded_with_their_tokens_and_price(running, open
     assert essence(recorded) == record("openai", token_usages=[tokens(8, None, read=None)])
 
 
-@pytest.mark.gen_test
 async def test_a_moderation_is_recorded_and_no_missing_usage(running, openai):
     running.upstream.play(*whole(MODERATION))
     moderation = await openai.moderations.create(input="Hello")
@@ -45,7 +41,6 @@ async def test_a_moderation_is_recorded_and_no_missing_usage(running, openai):
     assert b"interceptions_without_usage_total{" not in text
 
 
-@pytest.mark.gen_test
 async def test_speech_comes_as_the_sound_that_it_is(running, openai):
     sound = bytes(range(256)) * 400
     head = b"HTTP/1.1 200 OK\r\nContent-Type: audio/mpeg\r\nContent-Length: %d\r\n\r\n" % len(sound)

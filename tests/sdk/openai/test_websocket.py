@@ -15,7 +15,6 @@ from upstream.providers.presets import ProviderType
 __all__ = ["bridge_settings", "provider"]
 
 
-@pytest.mark.gen_test
 async def test_responses_over_one_websocket_of_the_sdk_are_recorded_one_by_one(running, openai, provider):
     async with openai.responses.connect() as connection:
         upstream = await provider.connections.get()
@@ -70,7 +69,6 @@ class TestOfAzure:
         providers["azure"] = replace(providers["azure"], base_url=provider.url.removesuffix("v1/"))
         return f"127.0.0.1:{running.port}/api/v2/aibridge/azure"
 
-    @pytest.mark.gen_test
     async def test_the_azure_client_opens_the_realtime_api_by_its_deployment(self, running, address, provider):
         async with (
             openai_sdk.AsyncAzureOpenAI(

@@ -43,7 +43,6 @@ async def entries(database):
     return [{key: value for key, value in entry.items() if key not in HIDDEN} for entry in page]
 
 
-@pytest.mark.gen_test
 async def test_a_storm_of_one_hour_becomes_one_entry_with_a_count(trail, clock, database):
     for step in range(1000):
         clock.time = NOON + timedelta(seconds=step)
@@ -68,7 +67,6 @@ async def test_a_storm_of_one_hour_becomes_one_entry_with_a_count(trail, clock, 
     ]
 
 
-@pytest.mark.gen_test
 async def test_many_addresses_make_a_bounded_number_of_entries(trail, database):
     for number in range(4 * MAX_ENTRIES):
         trail.note(AccessEvent(FAILED.action, f"2001:db8:0:{number:x}::/64", detail=FAILED.detail))
@@ -78,7 +76,6 @@ async def test_many_addresses_make_a_bounded_number_of_entries(trail, database):
     assert [entry["detail"]["count"] for entry in found if entry["client_ip"] is None] == [3 * MAX_ENTRIES]
 
 
-@pytest.mark.gen_test
 async def test_refusals_that_quote_anything_make_bounded_entries_and_tell_the_user(trail, database):
     for number in range(2 * MAX_ENTRIES):
         said = (("message", f"the model {number}"), ("plane", "data"))
@@ -97,7 +94,6 @@ def read(way, number, **detail):
     return AccessEvent(Action.CALLS_READ, "192.0.2.7", ADA, "abcdefghij", said, (UUID(int=number), f"user{number}"))
 
 
-@pytest.mark.gen_test
 async def test_who_read_whose_calls_is_an_entry_for_each_user_way_and_call(trail, database):
     for event in (read("list", 7), read("list", 7), read("list", 8), read("detail", 7, interception_id="i")):
         trail.note(event)
@@ -115,7 +111,6 @@ async def test_who_read_whose_calls_is_an_entry_for_each_user_way_and_call(trail
     assert document["expires_at"] == NOON + timedelta(days=READS_KEPT_DAYS)
 
 
-@pytest.mark.gen_test
 async def test_what_waits_for_the_database_is_kept_and_bounded(trail, clock, database, unreachable, monkeypatch):
     monkeypatch.setattr("storage.accounts.audit.MAX_PENDING", 250)
     there, trail.collection = trail.collection, unreachable.audit

@@ -23,7 +23,6 @@ def audit(database):
     return partial(audit_page, database)
 
 
-@pytest.mark.gen_test
 async def test_a_change_that_cannot_be_noted_is_not_made(identities, database):
     ada = await identities.add_user("ada", role=Role.AUDITOR)
     token, _ = await identities.create_token("ada")
@@ -41,7 +40,6 @@ async def test_a_change_that_cannot_be_noted_is_not_made(identities, database):
     assert await identities.list_tokens("ada") == [token]
 
 
-@pytest.mark.gen_test
 async def test_two_owners_who_remove_one_another_at_once_leave_one(identities, audit, database):
     elsewhere = Identities(database, now=lambda: NOON, monotonic=lambda: 0.0)
     for _ in range(5):

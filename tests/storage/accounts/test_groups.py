@@ -32,7 +32,6 @@ async def trail(database):
     ]
 
 
-@pytest.mark.gen_test
 async def test_a_group_with_a_bad_name_is_not_added(groups):
     for name, why in {
         "": "it has 1 to 128 characters",
@@ -48,7 +47,6 @@ async def test_a_group_with_a_bad_name_is_not_added(groups):
     assert await groups.page(limit=0, offset=0) == (0, [])
 
 
-@pytest.mark.gen_test
 async def test_a_user_is_in_a_bounded_number_of_groups(groups, identities, database, monkeypatch):
     monkeypatch.setattr(groups_module, "MAX_GROUPS_OF_USER", 5)
     ada = await identities.add_user("ada", role=Role.MEMBER)
@@ -59,7 +57,6 @@ async def test_a_user_is_in_a_bounded_number_of_groups(groups, identities, datab
         await groups.add_members("group-0", ["ada"])
 
 
-@pytest.mark.gen_test
 async def test_each_change_of_a_group_is_in_the_audit_trail_once(groups, identities, database):
     await identities.add_user("ada", role=Role.MEMBER)
     group = await groups.add("lab")
@@ -85,7 +82,6 @@ async def test_each_change_of_a_group_is_in_the_audit_trail_once(groups, identit
     )
 
 
-@pytest.mark.gen_test
 async def test_of_changes_of_one_version_at_once_one_is_made(groups):
     version = (await groups.add("research")).version
     changes = [groups.change("research", display_name=str(number), versions=[version]) for number in range(4)]
@@ -93,7 +89,6 @@ async def test_of_changes_of_one_version_at_once_one_is_made(groups):
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["ChangedMeanwhileError"] * 3 + ["Group"]
 
 
-@pytest.mark.gen_test
 async def test_a_group_that_is_removed_while_it_gets_a_member_has_none(groups, identities, database):
     for number in range(5):
         await identities.add_user(f"user-{number}", role=Role.MEMBER)
@@ -103,7 +98,6 @@ async def test_a_group_that_is_removed_while_it_gets_a_member_has_none(groups, i
         assert (await identities.find_user(f"user-{number}")).group_ids == ()
 
 
-@pytest.mark.gen_test
 async def test_a_token_that_is_made_while_its_owner_is_removed_is_none(groups, identities, database):
     await identities.add_user("ada", role=Role.MEMBER)
     await groups.add("ci")

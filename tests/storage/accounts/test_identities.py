@@ -65,7 +65,6 @@ async def refusal(identities, token):
     return str(caught.value)
 
 
-@pytest.mark.gen_test
 async def test_every_token_that_is_not_valid_is_refused_with_the_same_words(identities, elsewhere, clock):
     for username in ("ada", "bob"):
         await identities.add_user(username, role=Role.MEMBER)
@@ -82,7 +81,6 @@ async def test_every_token_that_is_not_valid_is_refused_with_the_same_words(iden
     assert (await elsewhere.authenticate(good)).user.username == "ada"
 
 
-@pytest.mark.gen_test
 async def test_what_another_process_changes_of_a_token_or_its_user_holds_after_two_seconds(
     database, identities, elsewhere, clock
 ):
@@ -104,7 +102,6 @@ async def test_what_another_process_changes_of_a_token_or_its_user_holds_after_t
     await refusal(identities, text)
 
 
-@pytest.mark.gen_test
 async def test_the_two_seconds_begin_when_the_database_is_asked(database, elsewhere, clock):
     takes = 1.5
 
@@ -122,7 +119,6 @@ async def test_the_two_seconds_begin_when_the_database_is_asked(database, elsewh
     await refusal(identities, text)
 
 
-@pytest.mark.gen_test
 async def test_verifying_afresh_does_not_rely_on_memory(identities, elsewhere, unreachable, clock):
     ada = await identities.add_user("ada", role=Role.OWNER)
     token, text = await identities.create_token("ada")
@@ -142,7 +138,6 @@ async def test_verifying_afresh_does_not_rely_on_memory(identities, elsewhere, u
             await identities.authenticate_afresh(refused)
 
 
-@pytest.mark.gen_test
 async def test_without_the_database_a_known_token_works_for_an_hour(identities, unreachable, clock):
     await identities.add_user("ada", role=Role.OWNER)
     _, text = await identities.create_token("ada")
@@ -158,7 +153,6 @@ async def test_without_the_database_a_known_token_works_for_an_hour(identities, 
             await identities.authenticate(text)
 
 
-@pytest.mark.gen_test
 async def test_without_the_database_a_known_token_expires_all_the_same(identities, unreachable, clock):
     await identities.add_user("ada", role=Role.OWNER)
     _, text = await identities.create_token("ada", expires_at=NOON + HOUR / 2)
@@ -168,7 +162,6 @@ async def test_without_the_database_a_known_token_expires_all_the_same(identitie
         await identities.authenticate(text)
 
 
-@pytest.mark.gen_test
 async def test_when_the_database_is_back_tokens_are_verified_again(identities, elsewhere, database, clock):
     await identities.add_user("ada", role=Role.OWNER)
     token, text = await identities.create_token("ada")
@@ -181,7 +174,6 @@ async def test_when_the_database_is_back_tokens_are_verified_again(identities, e
     await refusal(identities, text)
 
 
-@pytest.mark.gen_test
 async def test_once_the_database_is_lost_nobody_waits_for_it(identities, database, mongodb, clock, monkeypatch):
     await identities.add_user("ada", role=Role.OWNER)
     _, text = await identities.create_token("ada")
@@ -203,7 +195,6 @@ async def test_once_the_database_is_lost_nobody_waits_for_it(identities, databas
     assert await identities.authenticate(unknown)
 
 
-@pytest.mark.gen_test
 async def test_of_names_that_differ_in_case_one_is_added_at_once(identities, elsewhere):
     outcomes = await asyncio.gather(
         *(
@@ -216,7 +207,6 @@ async def test_of_names_that_differ_in_case_one_is_added_at_once(identities, els
     assert len(await identities.list_users()) == 1
 
 
-@pytest.mark.gen_test
 async def test_of_those_who_replace_a_token_at_once_without_overlap_one_does(identities, elsewhere):
     await identities.add_user("ada", role=Role.MEMBER)
     token, _ = await identities.create_token("ada")

@@ -54,7 +54,6 @@ async def seen(views, author, page=None):
     return [view.name for view in found]
 
 
-@pytest.mark.gen_test
 async def test_nobody_has_more_views_than_the_maximum_also_at_the_same_moment(views, database, identities):
     _, grace, linus = await people_of(identities)
     await save(views, linus)
@@ -66,7 +65,6 @@ async def test_nobody_has_more_views_than_the_maximum_also_at_the_same_moment(vi
     assert await database.views.count_documents({"user_id": grace.user.id}) == MAX_VIEWS_OF_USER
 
 
-@pytest.mark.gen_test
 async def test_the_views_of_a_removed_user_and_of_a_removed_group_go(views, database, identities):
     ada, grace, _ = await people_of(identities)
     groups = Groups(database, identities, now=lambda: NOON)

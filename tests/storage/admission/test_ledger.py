@@ -88,7 +88,6 @@ async def now_of(database):
     return (await database.members.find_one({"_id": None}))["now"]
 
 
-@pytest.mark.gen_test
 async def test_what_one_server_gives_back_is_not_taken_from_another_in_the_same_millisecond(database):
     limit, now = rate(100), await now_of(database)
     two = [LedgerChange(server, 1, limit, limit.maximum, wanted=3) for server in ("ada", "bob")]
@@ -105,7 +104,6 @@ def test_a_ledger_may_say_more_than_this_version_knows():
     assert Ledger.of(document).members == {"ada": Member(1, 2)}
 
 
-@pytest.mark.gen_test
 async def test_a_long_log_takes_little_room_and_counts_no_shorter(database):
     limit, total = tokens(10**9), 0
     for number in range(1, 3 * MAX_ENTRIES):
@@ -118,7 +116,6 @@ async def test_a_long_log_takes_little_room_and_counts_no_shorter(database):
     assert sum(amount for _, amount in ledger.log) == total
 
 
-@pytest.mark.gen_test
 async def test_the_whole_log_is_read_only_where_it_says_more_than_its_sum(database):
     store, limit, number = LedgerStore(database, time.monotonic_ns), rate(10, 0.5), count(1)
     name = name_of(limit)
@@ -139,7 +136,6 @@ async def test_the_whole_log_is_read_only_where_it_says_more_than_its_sum(databa
     assert read.time.now >= read.ledgers[name_of(others)].log[0][0] + window_of(others)
 
 
-@pytest.mark.gen_test
 async def test_ledgers_are_as_expected_only_if_every_change_was_made_and_little_is_used(database):
     store, limit, expected = LedgerStore(database, time.monotonic_ns), rate(10), {}
     name, change = name_of(limit), LedgerChange("ada", 1, limit, limit.maximum, 1)

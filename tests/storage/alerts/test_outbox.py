@@ -39,7 +39,6 @@ def outbox(database, clock):
     return AlertOutbox(database, now=clock)
 
 
-@pytest.mark.gen_test
 async def test_an_alert_is_raised_once_and_told_to_those_who_want_it(webhooks, outbox, database):
     wants, _ = await webhooks.add(URL, ["budget.threshold", "provider.circuit_open"])
     other, _ = await webhooks.add(URL, ["provider.circuit_open"])
@@ -64,7 +63,6 @@ async def test_an_alert_is_raised_once_and_told_to_those_who_want_it(webhooks, o
     assert other.id not in await outbox.waiting()
 
 
-@pytest.mark.gen_test
 async def test_an_alert_that_a_crash_left_half_raised_is_raised_again_and_told_once(webhooks, outbox, database):
     await webhooks.add(URL, ["provider.circuit_open"])
     await outbox.raise_alert(AlertType.CIRCUIT_OPEN, "job:1", {})
@@ -75,7 +73,6 @@ async def test_an_alert_that_a_crash_left_half_raised_is_raised_again_and_told_o
     assert (await outbox.waiting())[later.id] == 1
 
 
-@pytest.mark.gen_test
 async def test_a_failed_try_is_repeated_and_one_whose_process_died_too(webhooks, outbox, clock, database):
     webhook, _ = await webhooks.add(URL, ["provider.circuit_open"])
     await outbox.raise_alert(AlertType.CIRCUIT_OPEN, "job:1", {})
@@ -110,7 +107,6 @@ async def test_a_failed_try_is_repeated_and_one_whose_process_died_too(webhooks,
     assert await outbox.claim() is None
 
 
-@pytest.mark.gen_test
 async def test_a_delivery_is_given_up_at_last_or_when_that_is_said(webhooks, outbox, clock, database):
     await webhooks.add(URL, ["provider.circuit_open"])
     await outbox.raise_alert(AlertType.CIRCUIT_OPEN, "job:1", {})

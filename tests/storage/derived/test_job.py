@@ -72,7 +72,6 @@ async def test_it_may_stop_at_every_step_and_in_its_first_count(database):
 
 
 @pytest.mark.parametrize("is_begun", [True, False], ids=["followed", "counted from the records"])
-@pytest.mark.gen_test
 async def test_a_commit_that_was_slow_and_done_is_not_done_again(database, is_begun):
     world = World(database, Random(17))
     if is_begun:
@@ -94,7 +93,6 @@ def copy(database, io_loop):
 
 
 @pytest.mark.expects_log(r"figures since 20\d\d-\d\d-\d\d 00:00:00.00:00 are derived again from the records")
-@pytest.mark.gen_test
 async def test_what_is_counted_in_a_copy_of_the_database_is_not_added_once_more(database, copy):
     seconds = 0
     job = derived_job(database, now=lambda: MIDNIGHT, clock=lambda: seconds)
@@ -205,7 +203,6 @@ async def test_a_recount_puts_right_what_is_wrong_in_its_days_and_changes_nothin
 
 @pytest.mark.expects_log(r"the call 00000000-0000-0000-0000-000000000004 is left out of all figures: KeyError")
 @pytest.mark.parametrize("is_begun", [True, False], ids=["followed", "counted from the records"])
-@pytest.mark.gen_test
 async def test_one_that_cannot_be_added_keeps_no_other_waiting(database, caplog, is_begun):
     if is_begun:
         await derive(database)
@@ -221,7 +218,6 @@ async def test_one_that_cannot_be_added_keeps_no_other_waiting(database, caplog,
     assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 1
 
 
-@pytest.mark.gen_test
 async def test_who_has_no_lease_knows_how_far_the_figures_are(database):
     one, other = derived_job(database), derived_job(database)
     await one.step()

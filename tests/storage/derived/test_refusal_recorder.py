@@ -51,7 +51,6 @@ async def counted(database, name="rule"):
     return sums
 
 
-@pytest.mark.gen_test
 async def test_a_storm_makes_few_rows_and_is_counted_to_the_last(recorder, database):
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
@@ -72,7 +71,6 @@ async def test_a_storm_makes_few_rows_and_is_counted_to_the_last(recorder, datab
     assert await counted(database, "initiator_id") == {ADA.id: 400, None: 400}
 
 
-@pytest.mark.gen_test
 async def test_a_storm_without_a_token_hides_no_users_refusal(recorder, database):
     for number in range(2 * MAX_UNKNOWN_ROWS):
         recorder.note(Refusal(rule=Rule.INVALID_TOKEN, status=401, client_ip=str(number)))
@@ -81,7 +79,6 @@ async def test_a_storm_without_a_token_hides_no_users_refusal(recorder, database
     assert [row["initiator_id"] for row in await rows(database) if row["rule"] == "rate"] == [ADA.id]
 
 
-@pytest.mark.gen_test
 async def test_while_the_database_is_unavailable_memory_is_bounded_and_no_count_lost(
     recorder, clock, database, unreachable, monkeypatch
 ):
@@ -104,7 +101,6 @@ async def test_while_the_database_is_unavailable_memory_is_bounded_and_no_count_
     assert len(recorder) == 0
 
 
-@pytest.mark.gen_test
 async def test_rows_are_removed_with_retention(database):
     await database.prepare(retention=timedelta(days=1))
     index = (await database.refusals.index_information())["retention"]

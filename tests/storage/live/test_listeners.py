@@ -1,9 +1,6 @@
-import pytest
-
 from storage.live.listeners import QUEUED_BYTES, End, Listener, LiveEvent
 
 
-@pytest.mark.gen_test
 async def test_one_that_takes_nothing_is_dropped_when_more_bytes_wait_than_may():
     dropped = []
     listener = Listener([{"model": "m"}], lambda: dropped.append(listener.ended))

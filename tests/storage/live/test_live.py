@@ -109,7 +109,6 @@ def listen(stack):
     return listen
 
 
-@pytest.mark.gen_test
 async def test_all_share_one_stream_which_ends_after_the_last_and_begins_again(private_database, make_live, commands):
     live, calls = make_live(private_database), Calls(private_database)
     for round_ in (1, 2):
@@ -128,7 +127,6 @@ async def test_all_share_one_stream_which_ends_after_the_last_and_begins_again(p
         assert live._reading is None
 
 
-@pytest.mark.gen_test
 async def test_who_resumes_alone_in_a_quiet_database_hears_the_next_thing_once(live, calls, listen, database):
     stream = await ChangeStream.open(database, STARTS_AND_ENDS)
     await stream.close()
@@ -198,7 +196,6 @@ async def test_while_the_database_is_unavailable_listeners_wait_and_then_miss_no
 
 
 @pytest.mark.expects_log(r"ERROR storage\.live\.live: live interceptions stopped")
-@pytest.mark.gen_test
 async def test_what_nobody_foresaw_ends_everyone_rather_than_leave_them_waiting(live, listen, database):
     ear = await listen(live)
     await ear.event()

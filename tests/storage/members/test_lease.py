@@ -3,14 +3,11 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import UUID
 
-import pytest
-
 from storage.members.membership import has_lease
 
 ONE, OTHER = UUID(int=1), UUID(int=2)
 
 
-@pytest.mark.gen_test
 async def test_one_process_has_a_lease_until_it_stops_renewing_it(database):
     leases = database.recosts
     assert await has_lease(leases, "job", ONE, 60)

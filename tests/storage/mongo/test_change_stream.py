@@ -47,7 +47,6 @@ async def read(stream, number):
     return changes
 
 
-@pytest.mark.gen_test
 async def test_each_start_and_each_end_is_told_once_with_the_whole_document(calls, opened, database):
     stream = await opened()
     await calls.start(1)
@@ -63,7 +62,6 @@ async def test_each_start_and_each_end_is_told_once_with_the_whole_document(call
     assert ends([started, ended, second]) == [(1, None), (1, "completed"), (2, None)]
 
 
-@pytest.mark.gen_test
 async def test_a_position_of_another_database_is_refused(opened, calls, mongodb_uri):
     other = Database.connect(mongodb_uri, f"test-{uuid4().hex}")
     await other.interceptions.insert_one({"_id": 0})

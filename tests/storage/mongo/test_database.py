@@ -17,7 +17,6 @@ async def retention(database):
     return index and (index["key"], index["expireAfterSeconds"])
 
 
-@pytest.mark.gen_test
 async def test_many_may_prepare_a_new_database_at_once_which_is_waited_for_and_said(database, monkeypatch, caplog):
     made = await indexes(database)
     await database.interceptions.drop()
@@ -31,7 +30,6 @@ async def test_many_may_prepare_a_new_database_at_once_which_is_waited_for_and_s
     assert caplog.messages == ["creating indexes; calls are served afterwards"]
 
 
-@pytest.mark.gen_test
 async def test_a_database_with_other_indexes_is_refused_in_a_sentence(database):
     await database.interceptions.drop_index("by_combination")
     await database.interceptions.create_index("instance_id", name="by_combination")
@@ -41,7 +39,6 @@ async def test_a_database_with_other_indexes_is_refused_in_a_sentence(database):
         await database.prepare(retention=None)
 
 
-@pytest.mark.gen_test
 async def test_a_start_does_not_wait_for_the_transaction_of_a_killed_process(database):
     async with await database._client.start_session() as session, session.start_transaction():
         for name in INDEXES:
@@ -50,7 +47,6 @@ async def test_a_start_does_not_wait_for_the_transaction_of_a_killed_process(dat
         await session.abort_transaction()
 
 
-@pytest.mark.gen_test
 async def test_retention_is_whole_seconds_that_mongodb_takes(database):
     kept = {timedelta(milliseconds=1): 1, timedelta(0): 1, timedelta(seconds=1.5): 2, timedelta.max: 2**31 - 1}
     for requested, seconds in kept.items():
@@ -62,7 +58,6 @@ async def test_retention_is_whole_seconds_that_mongodb_takes(database):
         assert await retention(database) is None
 
 
-@pytest.mark.gen_test
 async def test_what_is_acknowledged_is_on_disk_whatever_the_uri_says(mongodb_uri):
     database = Database.connect(f"{mongodb_uri}&w=1&journal=false", "x")
     assert database.interceptions.write_concern.document == {"w": "majority", "j": True}

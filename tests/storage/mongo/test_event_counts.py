@@ -33,7 +33,6 @@ async def written(database):
     return {name: one["detail"]["count"] for name, one in found.items()}
 
 
-@pytest.mark.gen_test
 async def test_a_write_that_failed_is_repeated(counts, database):
     there = counts.collection
     counts.add("a", NOON)
@@ -52,7 +51,6 @@ async def test_a_write_that_failed_is_repeated(counts, database):
     assert len(counts) == 0
 
 
-@pytest.mark.gen_test
 async def test_the_writer_outlives_an_outage(database):
     rounds = iter(range(4))
 
@@ -75,7 +73,6 @@ async def test_the_writer_outlives_an_outage(database):
 @pytest.mark.expects_log(
     "WARNING storage.mongo.event_counts: numbers could not be written and are lost: MongoDB is unavailable: "
 )
-@pytest.mark.gen_test
 async def test_a_stop_without_the_database_says_that_counts_are_lost(unreachable, monkeypatch):
     monkeypatch.setattr(event_counts, "BATCH_SECONDS", 0.1)
     counts = EventCounts(unreachable, "numbers", unreachable.refusals, document)

@@ -43,7 +43,6 @@ class Source:
 
 
 @pytest.mark.parametrize("versions", [True, False], ids=["by version", "compared"])
-@pytest.mark.gen_test
 async def test_a_change_is_told_once(versions):
     source = Source()
     followed = source.follow(versions=versions)
@@ -56,7 +55,6 @@ async def test_a_change_is_told_once(versions):
     assert source.reads == (2 if versions else 4)
 
 
-@pytest.mark.gen_test
 async def test_what_this_process_changed_while_it_was_read_is_not_replaced_by_what_was_there_before():
     source = Source()
     followed = source.follow()
@@ -71,7 +69,6 @@ async def test_what_this_process_changed_while_it_was_read_is_not_replaced_by_wh
     assert (followed.value, source.told) == ("own", ["own"])
 
 
-@pytest.mark.gen_test
 async def test_what_another_process_changed_later_holds_though_an_earlier_one_is_put_meanwhile():
     source = Source("newest")
     followed = source.follow()
@@ -85,7 +82,6 @@ async def test_what_another_process_changed_later_holds_though_an_earlier_one_is
     assert (followed.value, source.told) == ("newest", ["own", "newest"])
 
 
-@pytest.mark.gen_test
 async def test_what_nobody_foresaw_ends_following_and_is_tried_again():
     source, wrong = Source(), [RuntimeError("unforeseen")]
 

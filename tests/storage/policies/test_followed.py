@@ -33,7 +33,6 @@ def held(policies):
     return None
 
 
-@pytest.mark.gen_test
 async def test_while_changes_cannot_be_followed_the_last_known_policies_hold(database):
     policies = FollowedPolicies(database, now=now)
     await store(database).change(Level.EVERYONE, "", saying(5))
@@ -45,7 +44,6 @@ async def test_while_changes_cannot_be_followed_the_last_known_policies_hold(dat
 
 
 @pytest.mark.expects_log(r"the policy users/1 cannot be read by this version: moon: unknown field")
-@pytest.mark.gen_test
 async def test_while_a_policy_cannot_be_read_the_last_known_ones_hold_and_none_before_them(database):
     await store(database).change(Level.EVERYONE, "", saying(5))
     known, new = FollowedPolicies(database, now=now), FollowedPolicies(database, now=now)

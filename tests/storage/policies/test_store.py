@@ -35,7 +35,6 @@ def store(database):
     return Store(database)
 
 
-@pytest.mark.gen_test
 async def test_who_is_removed_leaves_no_policy(store, database):
     await store.accounts.add_user("ada", role=Role.MEMBER)
     await store.accounts.add_user("bob", role=Role.MEMBER)
@@ -55,7 +54,6 @@ async def test_who_is_removed_leaves_no_policy(store, database):
     assert {(source.name, source.level) for source, _ in followed.book} == left
 
 
-@pytest.mark.gen_test
 async def test_who_is_removed_while_they_get_a_policy_leaves_none(store):
     for number in range(3):
         name = f"x{number}"
@@ -70,7 +68,6 @@ async def test_who_is_removed_while_they_get_a_policy_leaves_none(store):
     assert {one.source.name for one in listed} == {group.name for group, _ in groups}
 
 
-@pytest.mark.gen_test
 async def test_a_removed_policy_keeps_its_document_so_no_version_comes_twice(store, database):
     versions = {NO_VERSION}
     for policy in (SharedPolicy(max_tokens=1), SharedPolicy(), SharedPolicy(max_tokens=1), SharedPolicy()):
@@ -86,7 +83,6 @@ async def test_a_removed_policy_keeps_its_document_so_no_version_comes_twice(sto
 
 
 @pytest.mark.parametrize("known", [False, True], ids=["the first policy", "a later one"])
-@pytest.mark.gen_test
 async def test_of_two_who_change_one_version_at_once_the_second_is_told(store, known):
     before = await store.change(Level.EVERYONE, "", lambda _: SharedPolicy(max_tokens=1)) if known else None
     version = before.version if before else NO_VERSION

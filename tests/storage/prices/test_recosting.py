@@ -109,7 +109,6 @@ async def sessions(database):
     return {one["_id"]: one["cost"].to_decimal() async for one in database.sessions.find({"cost": {"$exists": True}})}
 
 
-@pytest.mark.gen_test
 async def test_calls_cost_what_prices_say_now_and_totals_and_sessions_follow(
     database, recosting, jobs, clock, monkeypatch
 ):
@@ -139,7 +138,6 @@ async def test_calls_cost_what_prices_say_now_and_totals_and_sessions_follow(
 
 
 @pytest.mark.expects_log("the call 00000000-0000-0000-0000-000000000002 cannot be priced: TypeError")
-@pytest.mark.gen_test
 async def test_a_call_that_cannot_be_read_keeps_its_cost_and_the_others_are_priced(database, recosting, jobs, clock):
     await recorded(database, CALLS[:3])
     unreadable = {"$set": {"token_usages.0.input_tokens": "two"}}
@@ -151,7 +149,6 @@ async def test_a_call_that_cannot_be_read_keeps_its_cost_and_the_others_are_pric
     assert costs == [3, 2, 9]
 
 
-@pytest.mark.gen_test
 async def test_a_call_gets_a_price_that_had_none_and_keeps_one_that_is_not_known_now(database, recosting, jobs, clock):
     unpriced, unknown, silent, advised, searched = Call(7), Call(8, model="unknown"), *map(Call, (9, 10, 11))
     await write(database, unpriced.start, unpriced.end(7, priced=False), unknown.start, unknown.end(8))
@@ -179,7 +176,6 @@ async def test_a_call_gets_a_price_that_had_none_and_keeps_one_that_is_not_known
     assert before == {7: [None], 8: [], 9: [], 10: [], 11: [Decimal128("0.000007000000")]}
 
 
-@pytest.mark.gen_test
 async def test_calls_in_flight_later_ones_and_presumed_ends_keep_their_cost(database, recosting, jobs, clock):
     flying, late, dead = Call(7), Call(8, second=86_399), Call(9)
     await write(database, flying.start, late.start, dead.start, dead.checkpoint(9), dead.presumed_end())
@@ -194,7 +190,6 @@ async def test_calls_in_flight_later_ones_and_presumed_ends_keep_their_cost(data
     await has_counted_all(database)
 
 
-@pytest.mark.gen_test
 async def test_another_process_goes_on_where_a_dead_one_stopped(database, recosting, jobs, clock, few_at_once):
     await recorded(database)
     await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
@@ -212,7 +207,6 @@ async def test_another_process_goes_on_where_a_dead_one_stopped(database, recost
     await has_counted_all(database)
 
 
-@pytest.mark.gen_test
 async def test_a_cancelled_job_ends_where_it_is_and_another_one_may_follow(
     database, recosting, jobs, clock, monkeypatch
 ):
@@ -240,7 +234,6 @@ async def test_a_cancelled_job_ends_where_it_is_and_another_one_may_follow(
     assert sorted(actions) == ["recost.cancelled", "recost.requested", "recost.requested"]
 
 
-@pytest.mark.gen_test
 async def test_the_job_goes_on_by_itself_also_where_its_calls_are_too_many_to_count(
     database, clock, prices, jobs, monkeypatch
 ):

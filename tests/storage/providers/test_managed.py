@@ -73,7 +73,6 @@ async def conflict(requested):
     return str(refused.value)
 
 
-@pytest.mark.gen_test
 async def test_a_change_at_the_same_moment_is_kept_and_the_other_done_again(managed, database, clock, mongodb_uri):
     added = await managed.add(EAST)
     with pymongo.MongoClient(mongodb_uri) as quicker:
@@ -97,7 +96,6 @@ def change_once(providers):
     return check
 
 
-@pytest.mark.gen_test
 async def test_keys_that_cannot_be_opened_are_not_sealed_again(managed, database, clock):
     added = await managed.add(EAST, [FIRST])
     with pytest.raises(NoEncryptionKeyError):
@@ -108,7 +106,6 @@ async def test_keys_that_cannot_be_opened_are_not_sealed_again(managed, database
     assert await trail(database) == [audited("provider.added", NOON, provider="east")]
 
 
-@pytest.mark.gen_test
 async def test_a_provider_that_is_changed_meanwhile_is_not_sealed_again(managed, database, clock, mongodb_uri):
     added = await managed.add(EAST, [FIRST])
     with pymongo.MongoClient(mongodb_uri) as quicker:

@@ -22,7 +22,6 @@ def audit(database):
     return partial(audit_page, database)
 
 
-@pytest.mark.gen_test
 async def test_rare_entries_are_found_without_reading_the_others(identities, audit, database):
     ada = await identities.add_user("Ada", role=Role.OWNER)
     await database.audit.insert_many(

@@ -6,7 +6,6 @@ import asyncio
 from datetime import timedelta
 from uuid import UUID
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -151,7 +150,6 @@ async def calls_of_four_days(database, number=20):
     return made
 
 
-@pytest.mark.gen_test
 async def test_what_rollups_have_is_counted_there_and_what_began_since_in_the_index(database):
     await calls_of_four_days(database)
     await database.rollups.update_many({}, {"$inc": {"interceptions": 100}})
@@ -162,7 +160,6 @@ async def test_what_rollups_have_is_counted_there_and_what_began_since_in_the_in
         assert (until, count > 20) == (until, is_read_in_rollups)
 
 
-@pytest.mark.gen_test
 async def test_pages_by_cursor_have_each_row_once_while_others_are_recorded_and_counted(database):
     made = await calls_of_four_days(database)
     interceptions = Decoded(Interceptions(database))
@@ -182,7 +179,6 @@ async def test_pages_by_cursor_have_each_row_once_while_others_are_recorded_and_
     assert numbers == [call.number for call in reversed(made)]
 
 
-@pytest.mark.gen_test
 async def test_a_count_is_right_at_every_moment_while_others_are_counted(database):
     interceptions = Decoded(Interceptions(database))
     written = 0

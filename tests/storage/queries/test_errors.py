@@ -1,8 +1,6 @@
 from datetime import timedelta
 from uuid import UUID
 
-import pytest
-
 from intercept.records import EndReason, ProviderError, Status
 from storage.queries import errors as errors_module
 from storage.queries.errors import read_errors
@@ -39,7 +37,6 @@ async def groups(database, search=None, *, visible_to=None, texts=True, **more):
     return await read_errors(Questions(database, slice_calls=2), failed, refused, texts=texts, **more)
 
 
-@pytest.mark.gen_test
 async def test_many_days_are_read_in_parts_and_it_is_told_how_far_that_is(database, monkeypatch):
     monkeypatch.setattr(errors_module, "MAX_DISTINCT", 2)
     for number in (1, 1_800, DAY, 2 * DAY, 2 * DAY + 1):
@@ -66,14 +63,12 @@ async def test_many_days_are_read_in_parts_and_it_is_told_how_far_that_is(databa
     assert await groups(database, three_days) == (expected, False)
 
 
-@pytest.mark.gen_test
 async def test_a_message_that_is_kept_as_a_hash_is_no_message(database):
     await fail(database, 1, "hmac-sha256:" + "0" * 64)
     found, _ = await groups(database)
     assert [(one.kind.template, one.message) for one in found] == [("", "")]
 
 
-@pytest.mark.gen_test
 async def test_of_too_many_different_messages_the_rarest_are_left_out(database, monkeypatch):
     monkeypatch.setattr(errors_module, "MAX_DISTINCT", 1)
     for number, message in enumerate(("often", "often", "rare"), start=1):

@@ -34,7 +34,6 @@ async def ended(calls, *numbers, **changes):
     await calls.made(numbers, **changes)
 
 
-@pytest.mark.gen_test
 async def test_what_starts_meanwhile_is_left_out_and_nothing_comes_twice(recorded, calls, small_pages):
     await ended(calls, 1, 2, 3, 4, 5)
     seen, new = [], 6
@@ -45,7 +44,6 @@ async def test_what_starts_meanwhile_is_left_out_and_nothing_comes_twice(recorde
     assert seen == [5, 4, 3, 2, 1]
 
 
-@pytest.mark.gen_test
 async def test_nothing_is_left_open_in_the_database_between_pages(private_database, commands, small_pages):
     calls, recorded = Calls(private_database), Interceptions(private_database)
     await ended(calls, 1, 2, 3, 4, 5)
@@ -58,7 +56,6 @@ async def test_nothing_is_left_open_in_the_database_between_pages(private_databa
     assert await admin.aggregate(left).to_list(None) == []
 
 
-@pytest.mark.gen_test
 async def test_pages_of_large_documents_are_smaller(recorded, calls):
     await ended(calls, *range(1, 7), user_agent="a" * (3 << 20))
     pages = await numbers(recorded.pages(EVERYTHING, visible_to=None))

@@ -2,8 +2,6 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import UUID
 
-import pytest
-
 from intercept.records import EndReason, Reading, Status, TokenUsage
 from storage.queries import counts
 from storage.queries.interceptions import Interceptions
@@ -82,7 +80,6 @@ async def profiled(database):
         await notes.drop()
 
 
-@pytest.mark.gen_test
 async def test_counting_looks_at_few_keys_and_only_at_documents_that_are_not_counted(filled):
     counted = []
     async with profiled(filled) as page:
@@ -104,7 +101,6 @@ async def test_counting_looks_at_few_keys_and_only_at_documents_that_are_not_cou
         assert count == await filled.interceptions.count_documents(search_filter), search_filter
 
 
-@pytest.mark.gen_test
 async def test_a_page_looks_at_little_more_than_it_returns_wherever_it_is_and_however_rare(filled, monkeypatch):
     async with profiled(filled) as page:
         for cursor in ({"after_id": UUID(int=20)}, {"offset": 80}):
@@ -122,7 +118,6 @@ async def test_a_page_looks_at_little_more_than_it_returns_wherever_it_is_and_ho
         assert work[-1]["keysExamined"] <= 10
 
 
-@pytest.mark.gen_test
 async def test_a_response_is_known_to_the_user_who_got_it_from_this_provider(database):
     await keep(database, made(1))
     has_response = Interceptions(database).has_response
@@ -135,7 +130,6 @@ async def test_a_response_is_known_to_the_user_who_got_it_from_this_provider(dat
         assert not await has_response(initiator_id, provider_name, response_id)
 
 
-@pytest.mark.gen_test
 async def test_of_some_interceptions_it_is_told_which_have_ended_for_sure(database):
     calls = Calls(database)
     for number in range(1, 4):

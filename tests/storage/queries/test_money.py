@@ -50,7 +50,6 @@ async def rows(database, *by, start=MIDNIGHT, days=60, **changes):
     return await Questions(database).every(question, SPEND, if_recorded=True)
 
 
-@pytest.mark.gen_test
 async def test_rollups_and_records_say_the_same(filled):
     """A condition that holds for all, and that rollups do not show, is one for the records."""
     for by in ((), (USER,), (MODEL, USER), (TOKEN, GROUP), (PROVIDER,)):
@@ -59,7 +58,6 @@ async def test_rollups_and_records_say_the_same(filled):
         assert from_rollups == await rows(filled, *by, period=Period.DAY, conditions={"credential_kind": "centralized"})
 
 
-@pytest.mark.gen_test
 async def test_rows_come_in_order_some_at_a_time(database):
     made = [Call(number, model=f"m{number:04}") for number in range(1, 502)]
     await write(database, *(call.start for call in made), *(call.end(1) for call in made))
@@ -69,7 +67,6 @@ async def test_rows_come_in_order_some_at_a_time(database):
     assert [key for page in pages for (key,) in page] == [call.model for call in made]
 
 
-@pytest.mark.gen_test
 async def test_who_leaves_midway_keeps_nothing_open_in_the_database(database):
     await write(database, *(Call(number, model=f"m{number:04}").end(1) for number in range(1, 502)))
     await derive(database, now=lambda: MIDNIGHT + DAY)
@@ -86,7 +83,6 @@ async def test_who_leaves_midway_keeps_nothing_open_in_the_database(database):
         assert await open_cursors() == 0
 
 
-@pytest.mark.gen_test
 async def test_what_only_records_tell_is_refused_once_they_are_gone(database):
     await fill(database)
     assert len(await rows(database, GROUP, MODEL)) == 5
@@ -105,7 +101,6 @@ async def test_what_only_records_tell_is_refused_once_they_are_gone(database):
         await rows(database, GROUP, MODEL)
 
 
-@pytest.mark.gen_test
 async def test_the_spend_by_token_is_told_apart_for_each_user(database):
     calls = [Call(1), Call(2, 5), Call(3, 5, initiator=BOB), Call(4, 5, initiator=BOB)]
     await write(database, *(call.start for call in calls))
@@ -123,7 +118,6 @@ async def test_the_spend_by_token_is_told_apart_for_each_user(database):
     assert await spend_by_token(questions, MIDNIGHT, end) == {}
 
 
-@pytest.mark.gen_test
 async def test_the_spend_of_some_users_is_in_the_rollups_of_days(database):
     calls = [Call(1), Call(2, 86_400), Call(3, 86_405, initiator=BOB), Call(4, 86_400, initiator=CARL)]
     await write(database, *(call.start for call in calls))
@@ -136,7 +130,6 @@ async def test_the_spend_of_some_users_is_in_the_rollups_of_days(database):
     assert await spend_by_user(questions, [], MIDNIGHT, end) == {}
 
 
-@pytest.mark.gen_test
 async def test_calls_that_a_provider_bills_add_up_by_day_and_model(database):
     calls = [*CALLS[:3], Call(4, second=60, provider_name="openai-eu"), Call(5, second=60)]
     await write(database, *(call.start for call in calls), Call(8).start)

@@ -48,7 +48,6 @@ def past(number, ended_ms, tokens, micro_dollars=0, *, pays=False):
     return PastCall(NOON_MS + number * SECOND, *ids, ended_ms, tokens, micro_dollars, pays)
 
 
-@pytest.mark.gen_test
 async def test_a_call_has_what_limits_count_of_it(database, calls):
     await calls.start(1)
     await calls.end(1, ended_at=NOON + timedelta(seconds=3))
@@ -67,7 +66,6 @@ async def test_a_call_has_what_limits_count_of_it(database, calls):
     assert await read(database) == [past(1, NOON_MS, 15, 0, pays=False)]
 
 
-@pytest.mark.gen_test
 async def test_they_come_oldest_first_page_by_page_without_those_under_way(database, calls, monkeypatch):
     monkeypatch.setattr(past_calls_module, "PAGE", 2)
     for number in range(1, 8):
@@ -87,7 +85,6 @@ async def test_they_come_oldest_first_page_by_page_without_those_under_way(datab
     assert await numbers(hours=2) == [1, 2, 3, 4, 5, 7, 9]
 
 
-@pytest.mark.gen_test
 async def test_a_call_has_what_it_asked_for_also_where_a_fallback_answered(database, calls, monkeypatch):
     monkeypatch.setattr(past_calls_module, "PAGE", 2)
     await calls.start(1)

@@ -54,7 +54,6 @@ def found_by(**terms):
     return session_filter(search_of(**terms))
 
 
-@pytest.mark.gen_test
 async def test_the_list_is_sorted_by_what_is_asked_for_and_walked_in_that_order(database, grouped):
     sessions = await grouped(*map(Call, (1, 2, 3, 4)))
     for order, field, values, expected in (
@@ -155,7 +154,6 @@ async def profiled(database, collection, asking):
     return work
 
 
-@pytest.mark.gen_test
 async def test_every_list_query_runs_on_its_index_without_sorting_and_counts_no_document(database, grouped):
     sessions = await grouped(*(Call(number, initiator=BOB_ID) for number in range(1, 31)))
 
@@ -186,7 +184,6 @@ def numbers_of(threads):
 ID = uuid5(ADA.id, "a")
 
 
-@pytest.mark.gen_test
 async def test_what_is_shown_of_a_thread_is_bounded(grouped, monkeypatch):
     monkeypatch.setattr(sessions_module, "THREAD_INTERCEPTIONS", 3)
     answering = [Call(number, "a", root=1) for number in range(10, 14)]
@@ -196,7 +193,6 @@ async def test_what_is_shown_of_a_thread_is_bounded(grouped, monkeypatch):
     assert [thread.last_active_at for thread in threads] == [NOON + timedelta(seconds=at) for at in (15, 23)]
 
 
-@pytest.mark.gen_test
 async def test_a_page_of_threads_ends_when_it_has_many_calls(grouped, monkeypatch):
     monkeypatch.setattr(sessions_module, "PAGE_INTERCEPTIONS", 3)
     sessions = await grouped(*(Call(number, "a") for number in range(1, 6)), Call(10, "a", root=1))
@@ -206,7 +202,6 @@ async def test_a_page_of_threads_ends_when_it_has_many_calls(grouped, monkeypatc
     assert (numbers_of(threads), more) == ([([3], False), ([4], False), ([5], False)], False)
 
 
-@pytest.mark.gen_test
 async def test_calls_in_flight_are_shown_by_themselves_until_they_end(database, grouped):
     sessions = await grouped(Call(1, "a"))
     flying, answering = Call(2, "a"), Call(3, "a", root=1)

@@ -73,7 +73,6 @@ async def call_of(database, call=CALL):
 
 
 @pytest.mark.expects_log(ENDED)
-@pytest.mark.gen_test
 async def test_a_heartbeat_that_stands_still_ends_calls_in_less_than_a_minute(database, watcher, clock):
     await begin_call(database, OTHER)
     await leave_heartbeat(database, OTHER, NOON + timedelta(seconds=7))
@@ -97,7 +96,6 @@ async def test_a_heartbeat_that_stands_still_ends_calls_in_less_than_a_minute(da
 
 
 @pytest.mark.expects_log(ENDED)
-@pytest.mark.gen_test
 async def test_a_process_that_left_no_heartbeat_is_waited_for_and_a_call_does_not_end_before_it_started(
     database, watcher, clock
 ):
@@ -110,7 +108,6 @@ async def test_a_process_that_left_no_heartbeat_is_waited_for_and_a_call_does_no
 
 
 @pytest.mark.expects_log(ENDED)
-@pytest.mark.gen_test
 async def test_a_call_that_a_dead_process_had_in_its_spool_ends_as_soon_as_it_is_recorded(database, watcher):
     await leave_heartbeat(database, OTHER, gone=True)
     await watcher.beat()
@@ -121,7 +118,6 @@ async def test_a_call_that_a_dead_process_had_in_its_spool_ends_as_soon_as_it_is
     assert await end_what_is_left(database, watcher) == 1
 
 
-@pytest.mark.gen_test
 async def test_calls_that_ended_and_calls_of_the_living_are_left_alone(database, watcher, clock):
     async with recording(database, OTHER) as recorder:
         await recorder.start(interception(id=CALL))
@@ -138,7 +134,6 @@ async def test_calls_that_ended_and_calls_of_the_living_are_left_alone(database,
 
 
 @pytest.mark.expects_log(ENDED)
-@pytest.mark.gen_test
 async def test_the_true_end_of_a_process_that_was_only_slow_wins(database, watcher):
     async with recording(database, OTHER) as recorder:
         await recorder.start(interception(id=CALL))
@@ -153,7 +148,6 @@ async def test_the_true_end_of_a_process_that_was_only_slow_wins(database, watch
 
 
 @pytest.mark.expects_log(ENDED)
-@pytest.mark.gen_test
 async def test_several_watchers_at_once_end_what_is_left_once(database):
     await begin_call(database, OTHER)
     await leave_heartbeat(database, OTHER, gone=True)

@@ -87,7 +87,6 @@ async def test_in_every_order_the_true_end_is_what_remains(database):
     assert await left(database, ORDERS) == [left_by(order) for order in ORDERS]
 
 
-@pytest.mark.gen_test
 async def test_in_one_batch_the_true_end_remains_as_well(database):
     batch = [operation for number, order in enumerate(ORDERS) for operation in operations(order, number)]
     assert await write_batch(database, batch, seconds=10) == []

@@ -92,7 +92,6 @@ async def document(database, number):
     return await database.interceptions.find_one({"_id": UUID(int=number)})
 
 
-@pytest.mark.gen_test
 async def test_texts_are_removed_when_their_time_is_over_and_all_else_stays(database, calls, remove, clock, removed):
     await keep(calls, 1)
     await keep(calls, 2, days=2)
@@ -135,7 +134,6 @@ async def test_texts_are_removed_when_their_time_is_over_and_all_else_stays(data
     assert (await remove(), removed) == (0, [1])
 
 
-@pytest.mark.gen_test
 async def test_a_response_is_removed_before_the_other_texts_where_that_is_said(database, calls, remove, clock, removed):
     for_a_day = Recording(responses=Keep.FULL, responses_retention=1)
     await keep(calls, 1, recording=Recording(responses=Keep.FULL, responses_retention=1, retention=3))
@@ -161,7 +159,6 @@ async def test_a_response_is_removed_before_the_other_texts_where_that_is_said(d
 
 
 @pytest.mark.parametrize("is_derived", [True, False], ids=["later", "before"])
-@pytest.mark.gen_test
 async def test_a_session_shows_no_prompt_that_was_removed(database, calls, remove, clock, is_derived):
     async def prompts():
         found = database.sessions.find().sort("first_prompt_at")
@@ -180,7 +177,6 @@ async def test_a_session_shows_no_prompt_that_was_removed(database, calls, remov
     assert SECRET not in str(await prompts())
 
 
-@pytest.mark.gen_test
 async def test_checksums_by_which_calls_are_compared_go_when_the_texts_do(database, calls):
     usage = TokenUsage(provider_response_id="r", input_tokens=3, output_tokens=4, cache_write_input_tokens=9)
     for number, days in ((1, 1), (2, 2), (3, None)):
@@ -197,7 +193,6 @@ async def test_checksums_by_which_calls_are_compared_go_when_the_texts_do(databa
     assert compared["expires_at"] == (await document(database, 1))["texts_until"]
 
 
-@pytest.mark.gen_test
 async def test_the_search_index_has_no_words_of_texts_that_are_removed(database, calls, clock, remove):
     async def indexed():
         _, entries = await read_index(database)
@@ -218,7 +213,6 @@ async def test_the_search_index_has_no_words_of_texts_that_are_removed(database,
     await has_indexed_all(database)
 
 
-@pytest.mark.gen_test
 async def test_a_call_in_flight_waits_for_its_end(database, calls, remove, clock):
     await keep(calls, 1, end=False)
     clock.time += 2 * DAY
@@ -228,7 +222,6 @@ async def test_a_call_in_flight_waits_for_its_end(database, calls, remove, clock
     assert SECRET not in str(await document(database, 1))
 
 
-@pytest.mark.gen_test
 async def test_what_a_late_true_end_brings_is_removed_too(database, calls, remove, clock):
     await keep(calls, 1, end=False)
     await calls.presume(1)
@@ -242,7 +235,6 @@ async def test_what_a_late_true_end_brings_is_removed_too(database, calls, remov
     assert SECRET not in str(await document(database, 1))
 
 
-@pytest.mark.gen_test
 async def test_many_are_removed_in_batches_by_several_servers_at_a_time(database, calls, clock, monkeypatch):
     monkeypatch.setattr(text_retention, "BATCH", 3)
     await keep(calls, *range(1, 11))

@@ -5,7 +5,6 @@ from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -72,7 +71,6 @@ def test_groups_of_a_search_for_words_have_what_reading_every_call_finds(io_loop
     io_loop.run_sync(check)
 
 
-@pytest.mark.gen_test
 async def test_it_is_told_how_many_texts_and_calls_are_read(database):
     documents = [made(number, prompt="b a" if number == 2 else "a b", initiator_id=BOB_ID) for number in range(1, 5)]
     await database.interceptions.insert_many(documents)
@@ -89,7 +87,6 @@ async def test_it_is_told_how_many_texts_and_calls_are_read(database):
     assert result == [(0, 4), (4, 4), (4, 7), (7, 7)]
 
 
-@pytest.mark.gen_test
 async def test_calls_that_retention_removes_meanwhile_are_in_no_group(database):
     for number in (1, 2):
         await database.interceptions.insert_one(made(number, prompt="word", second=number))

@@ -5,7 +5,6 @@ from functools import partial
 from threading import Event
 from uuid import UUID, uuid5
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -92,7 +91,6 @@ async def listed(database, query, *, limit=100, **paging):
     return found.count, [document["_id"].int for document in found.rows]
 
 
-@pytest.mark.gen_test
 async def test_where_the_order_of_words_matters_only_the_newest_are_checked(database):
     wrong, oldest = MAX_CHECKED, 1
     documents = [
@@ -128,7 +126,6 @@ async def test_where_the_order_of_words_matters_only_the_newest_are_checked(data
     assert ([one.as_uuid() for one in ids], is_exact) == ([uuid5(ADA.id, f"s{wrong + 1}")], False)
 
 
-@pytest.mark.gen_test
 async def test_pages_of_a_few_calls_are_counted_whole_and_those_of_few_bytes_go_on(database, monkeypatch):
     documents = [made(number, prompt="b a" if number in {4, 5} else "a b") for number in range(1, 7)]
     await database.interceptions.insert_many(documents)
@@ -159,7 +156,6 @@ def test_the_index_is_for_what_no_rollup_and_no_other_index_tells(search, expect
     assert CallQuery(search, search.filter(), None, None).is_for_index == expected
 
 
-@pytest.mark.gen_test
 async def test_texts_whose_retention_is_over_are_not_found_any_more(database):
     documents = [made(number, prompt="word", tool='{"a": "word"}') for number in (1, 2)]
     await database.interceptions.insert_many([documents[0], documents[1] | {"texts_until": NOON, "removal_at": NOON}])
@@ -255,7 +251,6 @@ def test_the_index_finds_what_reading_every_call_finds(io_loop, database, kept, 
     io_loop.run_sync(check)
 
 
-@pytest.mark.gen_test
 async def test_of_a_users_searches_one_reads_texts_at_a_time_and_it_ends_with_its_request(database):
     begun, may_end, read = Event(), Event(), set()
 

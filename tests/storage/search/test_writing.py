@@ -2,8 +2,6 @@
 
 from random import Random
 
-import pytest
-
 from storage.search.segments import LARGE_DIGESTS
 from storage.search.writing import MOST_SMALL, add_entries, remove_entries
 from tests.storage.search.test_find import made
@@ -20,7 +18,6 @@ async def remove(database, *documents):
         await remove_entries(database, documents, session)
 
 
-@pytest.mark.gen_test
 async def test_the_index_has_what_was_added_and_not_removed(database):
     random, kept = Random(1), {}
     for step in range(60):
@@ -40,7 +37,6 @@ async def test_the_index_has_what_was_added_and_not_removed(database):
     assert await read_index(database) == ([], [])
 
 
-@pytest.mark.gen_test
 async def test_there_are_never_many_small_segments(database):
     for number in range(1, 2 * MOST_SMALL):
         await add(database, made(number))
@@ -49,7 +45,6 @@ async def test_there_are_never_many_small_segments(database):
     await has_indexed(database, [made(number) for number in range(1, 2 * MOST_SMALL)])
 
 
-@pytest.mark.gen_test
 async def test_a_large_segment_stays_until_half_of_it_is_gone(database):
     words = [f"word{number}" for number in range(5_000)]
     documents = [made(number, prompt=" ".join(words[number:] + words[:number])) for number in range(1, 101)]

@@ -76,7 +76,6 @@ def scripted(io_loop):
     io_loop.run_sync(stop)
 
 
-@pytest.mark.gen_test
 async def test_an_unread_answer_takes_bounded_memory_and_comes_whole(provider, client):
     block = bytes(range(256)) * 256
     provider.play(OK + b"Content-Length: %d\r\n\r\n" % (len(block) * 200), *[block] * 200)
@@ -90,7 +89,6 @@ async def test_an_unread_answer_takes_bounded_memory_and_comes_whole(provider, c
     assert len(provider.connections) == 1
 
 
-@pytest.mark.gen_test
 async def test_a_reset_is_no_end_of_a_body_that_the_connection_ends(provider, client):
     gate = asyncio.Event()
     for end in (CLOSE, RESET):
@@ -103,7 +101,6 @@ async def test_a_reset_is_no_end_of_a_body_that_the_connection_ends(provider, cl
     response.close()
 
 
-@pytest.mark.gen_test
 async def test_an_answer_complete_at_its_close_leaves_its_connection_reusable(provider, client):
     provider.play(HI)
     for _ in range(3):
@@ -114,7 +111,6 @@ async def test_an_answer_complete_at_its_close_leaves_its_connection_reusable(pr
     assert len(provider.connections) == 1
 
 
-@pytest.mark.gen_test
 async def test_an_unwanted_large_answer_leaves_its_connection_reusable(provider, client):
     large = b"x" * (READ_BUFFER_BYTES + 1)
     whole = OK + b"Content-Length: %d\r\n\r\n" % len(large) + large
@@ -127,7 +123,6 @@ async def test_an_unwanted_large_answer_leaves_its_connection_reusable(provider,
     assert len(provider.connections) == 1
 
 
-@pytest.mark.gen_test
 async def test_an_upstream_with_an_unreadable_body_is_closed_at_once(provider, client):
     provider.play(CHUNKED + b"3\r\nabc\r\nno size\r\n", asyncio.Event())
     response = await client.open("POST", provider.url, [], b"{}")
@@ -139,7 +134,6 @@ async def test_an_upstream_with_an_unreadable_body_is_closed_at_once(provider, c
 
 
 @pytest.mark.parametrize("size", [0, 1, STEP_BYTES, STEP_BYTES + 1, 10 * STEP_BYTES + 7])
-@pytest.mark.gen_test
 async def test_a_body_of_any_size_arrives_whole(provider, client, size):
     provider.play(HI)
     body = (bytes(range(251)) * (size // 251 + 1))[:size]
@@ -149,7 +143,6 @@ async def test_a_body_of_any_size_arrives_whole(provider, client, size):
     assert len(provider.connections) == 1
 
 
-@pytest.mark.gen_test
 async def test_an_answer_before_the_end_of_the_body_stops_the_upload(client, scripted):
     one, url = await scripted(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno", reads=False)
     response = await client.open("POST", url, [], LARGE)
@@ -162,7 +155,6 @@ async def test_an_answer_before_the_end_of_the_body_stops_the_upload(client, scr
     assert one.received < len(LARGE)
 
 
-@pytest.mark.gen_test
 async def test_an_upstream_that_says_no_more_before_the_body_was_taken_is_left_at_once(client, scripted):
     one, url = await scripted(b"HTTP/1.1 413 Too", reads=False)
     asking = asyncio.create_task(client.open("POST", url, [], LARGE))
@@ -173,7 +165,6 @@ async def test_an_upstream_that_says_no_more_before_the_body_was_taken_is_left_a
     await until(lambda: not client._connections._open)
 
 
-@pytest.mark.gen_test
 async def test_an_upstream_that_goes_on_behind_its_answer_is_left_at_once(provider, client):
     gate = asyncio.Event()
     provider.play(HI, gate, b"HTTP/1.1 200 OK\r\n")
@@ -183,7 +174,6 @@ async def test_an_upstream_that_goes_on_behind_its_answer_is_left_at_once(provid
     assert await read_all(response) == b"hi"
 
 
-@pytest.mark.gen_test
 async def test_a_body_goes_on_being_sent_while_its_answer_comes(client, scripted):
     one, url = await scripted(CHUNKED + b"3\r\nabc\r\n", reads=True)
     response = await client.open("POST", url, [], LARGE)
@@ -195,7 +185,6 @@ async def test_a_body_goes_on_being_sent_while_its_answer_comes(client, scripted
 
 
 @pytest.mark.parametrize("wanted", [True, False])
-@pytest.mark.gen_test
 async def test_a_body_is_let_go_when_it_was_sent_or_is_not_wanted(client, scripted, wanted):
     body = bytearray(LARGE)
     _, url = await scripted(HI, reads=wanted)
@@ -215,7 +204,6 @@ def is_free(body):
     return True
 
 
-@pytest.mark.gen_test
 async def test_cancelling_while_the_body_is_not_taken_closes_the_connection(client, scripted):
     one, url = await scripted(b"", reads=False)
     asking = asyncio.create_task(client.open("POST", url, [], LARGE))
@@ -228,7 +216,6 @@ async def test_cancelling_while_the_body_is_not_taken_closes_the_connection(clie
     assert one.received < len(LARGE)
 
 
-@pytest.mark.gen_test
 async def test_a_body_that_is_taken_slowly_may_take_longer_than_the_idle_timeout(scripted):
     client = UpstreamClient(connect_timeout=5, idle_timeout=0.3)
     one, url = await scripted(b"", reads=True, pause=0.01)
@@ -242,7 +229,6 @@ async def test_a_body_that_is_taken_slowly_may_take_longer_than_the_idle_timeout
     await client.close()
 
 
-@pytest.mark.gen_test
 async def test_what_was_answered_or_closed_is_let_go_without_a_search_for_garbage(provider, client):
     gc.collect()
     gc.disable()

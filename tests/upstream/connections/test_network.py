@@ -88,7 +88,6 @@ async def send(client, url, network=DIRECT):
         response.close()
 
 
-@pytest.mark.gen_test
 async def test_a_tls_provider_is_reached_through_a_proxy(client, proxy, tls_provider, trusted):
     tls_provider.play(HI)
     network = Network(Proxy("127.0.0.1", proxy.port, "Basic dTpw"))
@@ -101,7 +100,6 @@ async def test_a_tls_provider_is_reached_through_a_proxy(client, proxy, tls_prov
     assert tls_provider.requests[0].header("Proxy-Authorization") == []
 
 
-@pytest.mark.gen_test
 async def test_connections_through_a_proxy_and_without_are_kept_apart(client, proxy, tls_provider, trusted):
     tls_provider.play(HI)
     network = Network(Proxy("127.0.0.1", proxy.port))
@@ -110,14 +108,12 @@ async def test_connections_through_a_proxy_and_without_are_kept_apart(client, pr
     assert (len(proxy.heads), len(tls_provider.connections)) == (1, 2)
 
 
-@pytest.mark.gen_test
 async def test_a_provider_without_tls_is_reached_directly(client, proxy, provider):
     provider.play(HI)
     assert await send(client, provider.url, Network(Proxy("127.0.0.1", proxy.port))) == (200, b"hi")
     assert proxy.heads == []
 
 
-@pytest.mark.gen_test
 @for_each(
     ("response", "reason"),
     [
@@ -136,7 +132,6 @@ async def test_a_proxy_that_does_not_connect_is_told_as_such(client, proxy, resp
     assert str(error.value) == f"no connection to the provider: {reason}"
 
 
-@pytest.mark.gen_test
 async def test_a_file_says_which_authority_is_trusted(client, tls_provider, authority, tmp_path):
     tls_provider.play(HI)
     with pytest.raises(UpstreamNotReachedError):

@@ -28,7 +28,6 @@ async def send(client, url, body=b"{}"):
     return await read_all(await client.open("POST", url, [], body))
 
 
-@pytest.mark.gen_test
 async def test_of_kept_connections_the_one_used_last_is_used_first(provider, client):
     gates = [asyncio.Event(), asyncio.Event()]
     provider.scripts = [[gates[0], HI], [gates[1], HI], [HI]]
@@ -44,7 +43,6 @@ async def test_of_kept_connections_the_one_used_last_is_used_first(provider, cli
     assert [connection._current.body for connection in provider.connections] == [b"again", b"{}"]
 
 
-@pytest.mark.gen_test
 async def test_a_connection_that_is_not_needed_again_is_closed(provider, client):
     client._connections._keepalive = 0.05
     provider.play(HI)
@@ -55,7 +53,6 @@ async def test_a_connection_that_is_not_needed_again_is_closed(provider, client)
         assert (len(provider.connections), client._connections._sweeping) == (round_, None)
 
 
-@pytest.mark.gen_test
 async def test_a_connection_that_was_kept_for_too_long_is_not_used(provider, client):
     provider.play(HI)
     await send(client, provider.url)
@@ -84,7 +81,6 @@ async def answered(listening, client, url):
 
 
 @pytest.mark.parametrize("stale", [None, HI], ids=["closed", "answered unasked"])
-@pytest.mark.gen_test
 async def test_a_kept_connection_with_unread_input_is_not_used(accepting, client, stale):
     url = f"http://127.0.0.1:{accepting.getsockname()[1]}/"
     first = await answered(accepting, client, url)
@@ -96,7 +92,6 @@ async def test_a_kept_connection_with_unread_input_is_not_used(accepting, client
 
 
 @pytest.mark.parametrize("stale", [None, HI], ids=["closed", "answered unasked"])
-@pytest.mark.gen_test
 async def test_a_kept_connection_on_which_something_happened_is_closed(accepting, client, stale):
     first = await answered(accepting, client, f"http://127.0.0.1:{accepting.getsockname()[1]}/")
     first.send(stale) if stale else first.shutdown(socket.SHUT_WR)
@@ -105,7 +100,6 @@ async def test_a_kept_connection_on_which_something_happened_is_closed(accepting
     first.close()
 
 
-@pytest.mark.gen_test
 async def test_where_the_first_address_does_not_answer_the_next_one_is_tried_soon(provider, client, monkeypatch):
     monkeypatch.setattr(upstream.connections.pool, "NEXT_ADDRESS_SECONDS", 0.05)
     provider.play(HI)
@@ -122,7 +116,6 @@ async def test_where_the_first_address_does_not_answer_the_next_one_is_tried_soo
         assert await send(client, provider.url) == b"hi"
 
 
-@pytest.mark.gen_test
 async def test_tls_is_http_as_any_other(tls_provider, trusted):
     client = UpstreamClient(connect_timeout=5, idle_timeout=5)
     tls_provider.play(HI)
@@ -137,7 +130,6 @@ async def test_tls_is_http_as_any_other(tls_provider, trusted):
     await tls_provider.requests[-1].closed.wait()
 
 
-@pytest.mark.gen_test
 async def test_http_1_1_is_asked_for_in_tls(tls_provider, trusted, server_tls):
     server_tls.set_alpn_protocols(["h2", "http/1.1"])
     client = UpstreamClient(connect_timeout=5, idle_timeout=5)
@@ -148,7 +140,6 @@ async def test_http_1_1_is_asked_for_in_tls(tls_provider, trusted, server_tls):
     await client.close()
 
 
-@pytest.mark.gen_test
 async def test_a_large_answer_over_tls_waits_for_who_reads_it_and_may_be_cut(tls_provider, trusted):
     client = UpstreamClient(connect_timeout=5, idle_timeout=5)
     block, number = b"x" * 65536, 256
@@ -164,7 +155,6 @@ async def test_a_large_answer_over_tls_waits_for_who_reads_it_and_may_be_cut(tls
     await client.close()
 
 
-@pytest.mark.gen_test
 async def test_who_is_not_trusted_is_not_asked(tls_provider, client):
     with pytest.raises(
         UpstreamNotReachedError,
@@ -175,7 +165,6 @@ async def test_who_is_not_trusted_is_not_asked(tls_provider, client):
     assert tls_provider.requests == []
 
 
-@pytest.mark.gen_test
 async def test_who_has_another_name_is_not_asked(tls_provider, client, trusted):
     with pytest.raises(
         UpstreamNotReachedError, match=r"^no connection to the provider: its certificate is for another name$"
@@ -185,7 +174,6 @@ async def test_who_has_another_name_is_not_asked(tls_provider, client, trusted):
     assert tls_provider.requests == []
 
 
-@pytest.mark.gen_test
 async def test_tls_that_does_not_come_about_in_time_is_not_asked(accepting):
     client = UpstreamClient(connect_timeout=0.1, idle_timeout=5)
     with pytest.raises(UpstreamNotReachedError, match=r"^the provider did not accept a connection in time$"):
@@ -193,7 +181,6 @@ async def test_tls_that_does_not_come_about_in_time_is_not_asked(accepting):
     await client.close()
 
 
-@pytest.mark.gen_test
 async def test_who_leaves_while_a_connection_is_made_leaves_none_behind(provider):
     connections, (origin, _) = Connections(5, 5), locate(provider.url)
     for turns in range(12):

@@ -29,7 +29,6 @@ def authorizer(find=lambda: KEYS, monotonic=lambda: 0.0):
     return AwsAuthorizer(find, SCOPE, lambda: NOW, monotonic)
 
 
-@pytest.mark.gen_test
 @pytest.mark.parametrize("size", [0, 10, 3_000_000])
 async def test_a_request_is_signed_with_what_aws_looks_at(io_loop, size):
     body = bytes(size)
@@ -82,7 +81,6 @@ def test_botocore_finds_those_of_a_profile(no_aws, monkeypatch):
         ("three", "ProfileNotFound: The config profile (three) could not be found"),
     ],
 )
-@pytest.mark.gen_test
 @pytest.mark.expects_log("no AWS credentials")
 async def test_without_access_keys_the_client_is_told_that_the_log_says_why(io_loop, no_aws, caplog, profile, why):
     with pytest.raises(CredentialError, match=r"^the bridge has no AWS credentials; its log says why$"):

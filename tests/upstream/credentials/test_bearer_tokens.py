@@ -187,7 +187,6 @@ def test_an_application_is_found_where_all_of_it_is_set():
         assert EntraApplication.of({name: value for name, value in whole.items() if name != missing}) is None
 
 
-@pytest.mark.gen_test
 async def test_a_token_is_renewed_ahead_of_its_end(entra):
     now = [time()]
     authorizer = BearerAuthorizer(azure_fetcher(entra.environ()), lambda: now[0])
@@ -206,7 +205,6 @@ async def test_a_token_is_renewed_ahead_of_its_end(entra):
 @pytest.mark.expects_log(
     "no credential: EntraError: Microsoft Entra refused with status 401: AADSTS7000215: Invalid client"
 )
-@pytest.mark.gen_test
 async def test_a_refused_application_is_logged_in_the_words_of_entra(entra):
     authorizer = BearerAuthorizer(azure_fetcher(entra.environ(AZURE_CLIENT_SECRET="wrong")), time)
     with pytest.raises(CredentialError, match=NO_TOKEN):

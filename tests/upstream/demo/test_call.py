@@ -18,7 +18,6 @@ async def error_of(response):
     return error["type"], error["message"]
 
 
-@pytest.mark.gen_test
 async def test_an_unknown_route_below_messages_is_an_anthropic_error(http):
     for number, path in enumerate(("/v1/messages", "/v1/messages/batches")):
         async with http.get(path) as response:
@@ -34,7 +33,6 @@ UNREADABLE = {
 }
 
 
-@pytest.mark.gen_test
 async def test_an_unreadable_body_is_refused_in_the_words_of_its_dialect(http):
     for path in "/v1/chat/completions", "/v1/responses":
         for body, message in UNREADABLE.items():
@@ -47,7 +45,6 @@ async def test_an_unreadable_body_is_refused_in_the_words_of_its_dialect(http):
             assert said == (400, "invalid_request_error", UNREADABLE[b""]), path
 
 
-@pytest.mark.gen_test
 @pytest.mark.parametrize(("model", "stream"), [("demo-error", False), ("demo-error", True)])
 async def test_a_failing_model_is_a_server_error_for_either_sdk(openai, anthropic, model, stream):
     with pytest.raises(openai_sdk.InternalServerError) as failed:

@@ -12,7 +12,6 @@ CHAT = "v1/chat/completions"
 STREAM = {"model": "demo", "stream": True, "messages": []}
 
 
-@pytest.mark.gen_test
 async def test_every_event_waits_for_its_pace():
     pauses = []
 
@@ -29,7 +28,6 @@ async def test_every_event_waits_for_its_pace():
     await demo.stop()
 
 
-@pytest.mark.gen_test
 async def test_stopping_cuts_the_streams_that_are_open():
     gate = asyncio.Semaphore(1)
     demo = await DemoProvider(sleep=lambda _: gate.acquire()).start()
@@ -43,7 +41,6 @@ async def test_stopping_cuts_the_streams_that_are_open():
             await session.get(demo.url + "v1/models")
 
 
-@pytest.mark.gen_test
 async def test_a_client_that_leaves_is_not_worth_a_word(caplog):
     gate = asyncio.Semaphore(1)
     demo = await DemoProvider(sleep=lambda _: gate.acquire()).start()
@@ -62,7 +59,6 @@ async def test_a_client_that_leaves_is_not_worth_a_word(caplog):
 
 @for_each("pieces", [1, 2, 64])
 @for_each("is_chunked", [False, True])
-@pytest.mark.gen_test
 async def test_a_body_that_is_too_large_is_refused_and_not_held(pieces, is_chunked):
     demo = await DemoProvider(pace=0).start()
 

@@ -80,7 +80,6 @@ async def refusal(openid, stand_in, prepare, error=SignInRefusedError):
 @pytest.mark.parametrize(
     ("secret", "sent"), [("s", {"client_id": "ai-bridge", "client_secret": "s"}), ("", {"client_id": "ai-bridge"})]
 )
-@pytest.mark.gen_test
 async def test_a_provider_that_wants_it_gets_the_secret_in_the_form(make, stand_in, secret, sent):
     stand_in.discovery["token_endpoint_auth_methods_supported"] = ["client_secret_post"]
     await sign_in(make(secret), stand_in)
@@ -93,7 +92,6 @@ def test_no_text_of_a_client_has_its_secret():
     assert "hush" not in repr(OpenIDClient("https://id.example", "ai-bridge", "hush"))
 
 
-@pytest.mark.gen_test
 async def test_a_new_key_is_fetched_when_a_token_is_signed_with_it(make, stand_in):
     openid = make()
     await sign_in(openid, stand_in)
@@ -107,7 +105,6 @@ async def test_a_new_key_is_fetched_when_a_token_is_signed_with_it(make, stand_i
     assert stand_in.paths.count("/keys") == 2
 
 
-@pytest.mark.gen_test
 async def test_keys_are_not_fetched_for_each_token_of_a_strange_key(make, stand_in, clock):
     openid = make()
     strange = private_key(number=8)
@@ -121,7 +118,6 @@ async def test_keys_are_not_fetched_for_each_token_of_a_strange_key(make, stand_
     assert stand_in.paths.count("/keys") == 3
 
 
-@pytest.mark.gen_test
 async def test_old_documents_are_used_for_a_day_while_there_are_no_new_ones(make, stand_in, clock):
     openid = make()
     await sign_in(openid, stand_in)
@@ -150,7 +146,6 @@ async def test_old_documents_are_used_for_a_day_while_there_are_no_new_ones(make
         ((200, b"[" * 100_000), SignInRefusedError, "without an ID token"),
     ],
 )
-@pytest.mark.gen_test
 async def test_an_answer_that_is_no_token_signs_nobody_in(make, stand_in, response, error, why):
     def prepare():
         stand_in.responses["/token"] = response
@@ -158,7 +153,6 @@ async def test_an_answer_that_is_no_token_signs_nobody_in(make, stand_in, respon
     assert why in await refusal(make(), stand_in, prepare, error)
 
 
-@pytest.mark.gen_test
 async def test_a_provider_that_is_slow_is_given_up(make, stand_in, monkeypatch):
     monkeypatch.setattr(provider, "ANSWER_SECONDS", 0.05)
     released = asyncio.Event()
@@ -183,7 +177,6 @@ def userinfo(stand_in, status=200, **claims):
     return prepare
 
 
-@pytest.mark.gen_test
 async def test_claims_that_are_empty_in_the_token_hide_none_of_those_asked_for(make, stand_in):
     rules = {"group_claim": "groups", "role_claim": "realm_access.roles", "roles": (("admin", "owner"),)}
     empty = {"groups": None, "realm_access": {}, "email_verified": None}
@@ -207,13 +200,11 @@ async def test_claims_that_are_empty_in_the_token_hide_none_of_those_asked_for(m
         (401, {"sub": "s"}, "answers 401, without claims"),
     ],
 )
-@pytest.mark.gen_test
 async def test_claims_of_somebody_else_are_refused(make, stand_in, status, claims, why):
     assert why in await refusal(make(), stand_in, userinfo(stand_in, status, **claims))
 
 
 @for_each("body", [b"eyJhbGciOiJub25lIn0.e30.", b"[]", b"\xff"])
-@pytest.mark.gen_test
 async def test_claims_that_are_no_json_object_are_refused(make, stand_in, body):
     prepare = userinfo(stand_in)
 
@@ -224,7 +215,6 @@ async def test_claims_that_are_no_json_object_are_refused(make, stand_in, body):
     assert "without claims in JSON" in await refusal(make(), stand_in, broken)
 
 
-@pytest.mark.gen_test
 async def test_an_access_token_that_would_be_two_headers_is_not_sent(make, stand_in):
     prepare = userinfo(stand_in, sub="s")
 
@@ -237,7 +227,6 @@ async def test_an_access_token_that_would_be_two_headers_is_not_sent(make, stand
     assert "/me" not in stand_in.paths
 
 
-@pytest.mark.gen_test
 async def test_any_server_finishes_what_another_one_began(make, stand_in):
     flow, url = await make().begin("overview", REDIRECT)
     stand_in.nonce = parse_qs(urlsplit(url).query)["nonce"][0]

@@ -3,8 +3,6 @@ from __future__ import annotations
 import asyncio
 import json
 
-import pytest
-
 from tests.cases import for_each
 from tests.fake_upstream import CLOSE
 from upstream.client import CredentialError
@@ -71,7 +69,6 @@ def sent(provider):
         ("foundry", "/", [("anthropic-version", "2023-06-01"), ("X-Api-Key", KEYS[0])]),
     ],
 )
-@pytest.mark.gen_test
 async def test_it_asks_in_the_way_of_the_type(provider, client, type_, target, more):
     provider.forget()
     provider.play(response(429))
@@ -80,7 +77,6 @@ async def test_it_asks_in_the_way_of_the_type(provider, client, type_, target, m
     assert sent(provider) == [("GET", target, [("Accept", "application/json"), *more], b"")]
 
 
-@pytest.mark.gen_test
 async def test_an_authorizer_lets_the_question_have_its_credential(provider, client):
     provider.play(models(3))
     authorizer = FixedAuthorizer()
@@ -91,7 +87,6 @@ async def test_an_authorizer_lets_the_question_have_its_credential(provider, cli
     assert sent(provider) == [("GET", "/v1/models", [*requested, ("Authorization", "Bearer fetched")], b"")]
 
 
-@pytest.mark.gen_test
 async def test_a_credential_of_an_authorizer_that_is_refused_is_said_to_be(provider, client):
     provider.play(response(401))
     results = await check(client, provider, ProviderType.BEDROCK_MANTLE, authorizer=FixedAuthorizer())
@@ -105,7 +100,6 @@ async def test_a_credential_of_an_authorizer_that_is_refused_is_said_to_be(provi
         ("INVALID_ARGUMENT", "the provider answers 400 to the question for its models"),
     ],
 )
-@pytest.mark.gen_test
 async def test_google_refuses_a_key_in_the_body(provider, client, reason, message):
     provider.forget()
     provider.play(refused_by_google(reason))
@@ -123,7 +117,6 @@ async def test_google_refuses_a_key_in_the_body(provider, client, reason, messag
         (503, False, "reached (503); a provider of its type lists no models"),
     ],
 )
-@pytest.mark.gen_test
 async def test_of_a_type_that_lists_no_models_any_answer_is_good(provider, client, status, is_well, message):
     provider.forget()
     provider.play(response(status))
@@ -140,7 +133,6 @@ async def test_of_a_type_that_lists_no_models_any_answer_is_good(provider, clien
         (b"<html>", False, NO_LIST),
     ],
 )
-@pytest.mark.gen_test
 async def test_a_list_without_end_is_read_to_a_bound(provider, client, begins, is_well, message):
     provider.forget()
     never = asyncio.Event()
@@ -158,7 +150,6 @@ async def test_a_list_without_end_is_read_to_a_bound(provider, client, begins, i
         (401, "the provider refuses the key (401)"),
     ],
 )
-@pytest.mark.gen_test
 async def test_a_list_that_is_cut_is_no_wrong_address(provider, client, status, message):
     provider.forget()
     provider.play(b'HTTP/1.1 %d X\r\nContent-Length: 99\r\n\r\n{"data": [' % status, CLOSE)

@@ -78,7 +78,6 @@ USAGE = [
 
 
 @pytest.mark.parametrize("ending", ["", "v1", "v1/"])
-@pytest.mark.gen_test
 async def test_openais_reports_are_read_to_the_last_page(stand_in, openai, ending):
     stand_in.entries = [*ENTRIES, Entry(DAYS[1], "embedder", 4, api="embeddings", usd="0.01")]
     lines = await openai(stand_in.url + ending)
@@ -90,7 +89,6 @@ async def test_openais_reports_are_read_to_the_last_page(stand_in, openai, endin
     assert {query["bucket_width"][0] for _, query in stand_in.requests} == {"1d"}
 
 
-@pytest.mark.gen_test
 async def test_anthropics_reports_are_read_a_month_at_a_time(stand_in, anthropic):
     stand_in.entries = ENTRIES
     lines = await anthropic()
@@ -122,7 +120,6 @@ JSON = {"Content-Type": "application/json"}
     ],
     ids=lambda one: str(one[0]) if isinstance(one, tuple) else "",
 )
-@pytest.mark.gen_test
 async def test_a_refusal_is_said_with_what_helps_and_without_the_key(stand_in, openai, refusal, said):
     stand_in.refusal = refusal
     with pytest.raises(ReportError) as refused:
@@ -136,7 +133,6 @@ async def test_a_refusal_is_said_with_what_helps_and_without_the_key(stand_in, o
         assert text == f"{stand_in.url[7:-1]} answers {said.format(path)}"
 
 
-@pytest.mark.gen_test
 async def test_a_key_of_no_known_form_is_not_repeated_from_a_refusal(stand_in, client):
     stand_in.refusal = (500, JSON, b'{"error": {"message": "no plain-words-of-mine here"}}')
     for name, value in ("Authorization", "Bearer plain-words-of-mine"), ("x-api-key", "plain-words-of-mine"):
@@ -164,14 +160,12 @@ def page(**fields):
     ],
     ids=["no data", "cut", "types", "endless", "no day"],
 )
-@pytest.mark.gen_test
 async def test_what_is_no_report_is_said(stand_in, openai, body, said):
     stand_in.refusal = (200, JSON, body)
     with pytest.raises(ReportError, match=said):
         await openai()
 
 
-@pytest.mark.gen_test
 async def test_what_is_not_in_dollars_is_not_compared(stand_in, openai, anthropic):
     euros = {"amount": {"value": 1, "currency": "eur"}, "line_item": None}
     stand_in.refusal = (200, JSON, page(data=[{"start_time": 0, "results": [euros]}]))
@@ -183,7 +177,6 @@ async def test_what_is_not_in_dollars_is_not_compared(stand_in, openai, anthropi
         await anthropic()
 
 
-@pytest.mark.gen_test
 async def test_what_names_no_model_is_kept_as_such(stand_in, openai, anthropic):
     results = {"start_time": 0, "results": [{"amount": {"value": "0.5"}}]}
     stand_in.refusal = (200, JSON, page(data=[results]))
@@ -193,7 +186,6 @@ async def test_what_names_no_model_is_kept_as_such(stand_in, openai, anthropic):
     assert (await anthropic(days=1))[-1] == Reported(DAYS[0], NO_MODEL, usd=Decimal("0.5"))
 
 
-@pytest.mark.gen_test
 async def test_a_page_that_is_too_large_or_never_comes_is_said(stand_in, openai, monkeypatch):
     stand_in.refusal = (200, JSON, page() + b" " * 200_000)
     monkeypatch.setattr(pages_module, "MAX_PAGE_BYTES", 100_000)

@@ -6,8 +6,6 @@ import json
 from datetime import timedelta
 from uuid import UUID
 
-import pytest
-
 from intercept.times import format_time
 from runtime.process import now
 from storage.accounts.users import Role
@@ -17,7 +15,6 @@ from tests.handlers.api.test_search import record
 ERRORS = "/api/v2/aibridge/errors"
 
 
-@pytest.mark.gen_test
 async def test_errors_are_told_with_the_providers_words_and_plain_ones(running):
     await record(running, 1, "a", error="Limit of 10 tokens reached")
     await record(running, 2, "a", error="Limit of 20 tokens reached")
@@ -55,7 +52,6 @@ async def test_errors_are_told_with_the_providers_words_and_plain_ones(running):
     assert response["count"] == 0
 
 
-@pytest.mark.gen_test
 async def test_members_see_their_own_errors_and_readers_no_messages(running):
     grace, reader = await running.user("grace"), await running.user("rhea", Role.READER)
     await record(running, 1, "a", error="a secret of 1")
@@ -64,7 +60,6 @@ async def test_members_see_their_own_errors_and_readers_no_messages(running):
     assert (error["template"], error["message"], error["type"]) == ("", "", "invalid_request_error")
 
 
-@pytest.mark.gen_test
 async def test_messages_of_others_are_audited_progress_told_and_bad_parameters_named(running):
     # messages of others errors are audited
     auditor = await running.user("audrey", Role.AUDITOR)

@@ -87,7 +87,6 @@ def numbers(response):
     return [UUID(json.loads(line)["id"]).int for line in response.body.splitlines()]
 
 
-@pytest.mark.gen_test
 async def test_an_export_is_what_the_list_shows_as_lines_or_csv_and_may_be_empty(running, download, call):
     # an export of nothing is whole and empty
     response = await download()
@@ -129,7 +128,6 @@ async def test_an_export_is_what_the_list_shows_as_lines_or_csv_and_may_be_empty
     }
 
 
-@pytest.mark.gen_test
 async def test_it_may_be_narrowed_limited_and_resumed(calls, download, small_pages):
     await recorded(calls, 7)
     await calls.start(8, model="m")
@@ -141,7 +139,6 @@ async def test_it_may_be_narrowed_limited_and_resumed(calls, download, small_pag
     assert numbers(await download("?q=" + quote("initiator:me model:m"))) == []
 
 
-@pytest.mark.gen_test
 async def test_an_export_has_what_its_user_may_see_and_its_head_reads_nothing(running, calls, download, monkeypatch):
     # a member exports their own and others everything
     member, auditor = await running.user("grace"), await running.user("audrey", Role.AUDITOR)
@@ -174,7 +171,6 @@ async def test_an_export_has_what_its_user_may_see_and_its_head_reads_nothing(ru
     assert (await download("?format=xml", method="HEAD")).status == 400
 
 
-@pytest.mark.gen_test
 async def test_only_so_many_exports_are_under_way_and_who_takes_nothing_makes_room(
     running, calls, download, paged, monkeypatch
 ):
@@ -223,7 +219,6 @@ async def test_only_so_many_exports_are_under_way_and_who_takes_nothing_makes_ro
     )
 
 
-@pytest.mark.gen_test
 async def test_a_client_that_does_not_read_holds_one_page(running, calls, paged):
     await recorded(calls, 8, user_agent="a" * (2 << 20))
     readings = count()
@@ -244,7 +239,6 @@ async def test_a_client_that_does_not_read_holds_one_page(running, calls, paged)
 
 
 @pytest.mark.parametrize("version", ["1.1", "1.0"])
-@pytest.mark.gen_test
 async def test_when_the_database_goes_away_half_way_it_never_looks_complete(
     running, calls, small_pages, paged, version
 ):
@@ -270,7 +264,6 @@ async def test_when_the_database_goes_away_half_way_it_never_looks_complete(
     await until(lambda: len(running.bridge.shares.exports) == 0)
 
 
-@pytest.mark.gen_test
 async def test_progress_is_told_in_lines_while_records_are_read(running):
     await record(running, model="a")
     await counted(running)
@@ -285,7 +278,6 @@ async def test_progress_is_told_in_lines_while_records_are_read(running):
     assert json.loads(only)["result"]["count"] == 1
 
 
-@pytest.mark.gen_test
 async def test_what_is_too_much_late_is_the_last_line(running, questions):
     async def fails(_question, on_progress):
         await on_progress(CallsRead(0, 40_000))
@@ -312,7 +304,6 @@ async def test_what_is_too_much_late_is_the_last_line(running, questions):
     assert (response.status, json.loads(response.body)) == (503, {"message": SHUTTING_DOWN})
 
 
-@pytest.mark.gen_test
 async def test_a_database_that_becomes_unavailable_is_the_last_line(running, questions):
     async def fails(_question, on_progress):
         await on_progress(CallsRead(0, 40_000))
@@ -327,7 +318,6 @@ async def test_a_database_that_becomes_unavailable_is_the_last_line(running, que
 
 
 @pytest.mark.parametrize("accept", ["application/json", "application/x-ndjson"])
-@pytest.mark.gen_test
 async def test_a_client_that_leaves_ends_the_reading(running, questions, accept):
     began, ended = asyncio.Event(), asyncio.get_running_loop().create_future()
 

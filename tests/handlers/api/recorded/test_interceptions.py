@@ -7,8 +7,6 @@ import json
 from urllib.parse import quote, urlencode
 from uuid import UUID, uuid4
 
-import pytest
-
 from storage.accounts.users import Role
 from storage.queries.filters.search_language import SEARCH_KEYS
 from tests.derived import derive, derive_listed
@@ -29,7 +27,6 @@ async def listed(running, query="", headers=None):
     return response["count"], [result["id"] for result in response["results"]]
 
 
-@pytest.mark.gen_test
 async def test_a_call_has_the_groups_of_its_time_and_is_found_by_each_id_also_in_flight(running, call, change):
     # a call keeps the groups that its user was in then
     ids = [(await change("POST", "/groups", {"name": name}))[1]["id"] for name in ("research", "ops")]
@@ -71,7 +68,6 @@ async def test_a_call_has_the_groups_of_its_time_and_is_found_by_each_id_also_in
     assert await listed(running, "q=request_id:req_other") == (0, [])
 
 
-@pytest.mark.gen_test
 async def test_the_list_is_whole_and_its_pages_give_each_call_once_newest_first(running, call):
     # an interception is listed whole
     said = {"Session-Id": "s1", "Agent-Id": "agent-2", "Request-Class": "subagent"}
@@ -130,7 +126,6 @@ async def test_the_list_is_whole_and_its_pages_give_each_call_once_newest_first(
     assert by_offset == by_cursor == everything
 
 
-@pytest.mark.gen_test
 async def test_the_list_is_searched(running, call):
     chat, messages = await call(CHAT, model="gpt"), await call(MESSAGES, model="claude two")
     await derive(running.bridge.database)
@@ -167,7 +162,6 @@ async def test_the_list_is_searched(running, call):
         assert await listed(running, "q=" + quote(query)) == (len(ids), ids), query
 
 
-@pytest.mark.gen_test
 async def test_a_member_sees_only_its_own_calls_whatever_it_asks(running, call):
     member, auditor = await running.user("grace"), await running.user("audrey", Role.AUDITOR)
     own, other = await call(CHAT, headers=member), await call(MESSAGES)
@@ -201,7 +195,6 @@ async def test_a_member_sees_only_its_own_calls_whatever_it_asks(running, call):
     assert await listed(running, "q=initiator:grace", headers=auditor) == (0, [])
 
 
-@pytest.mark.gen_test
 async def test_tokens_and_groups_are_found_by_names_that_the_caller_may_know(running, call):
     identities, groups = running.bridge.identities, running.bridge.groups
     await groups.add("research")
@@ -238,7 +231,6 @@ async def test_tokens_and_groups_are_found_by_names_that_the_caller_may_know(run
     assert await listed(running, "q=group:research", headers=running.headers) == (0, [])
 
 
-@pytest.mark.gen_test
 async def test_a_call_is_shown_as_listed_to_who_may_see_it_and_asks_rightly(running, call):
     # one interception is what the list shows of it
     id_ = await call(CHAT)
@@ -327,7 +319,6 @@ def str_of(read):
     return [*names, *sorted(map(str, detail.items()))]
 
 
-@pytest.mark.gen_test
 async def test_each_way_to_read_what_others_wrote_is_an_entry_and_ones_own_calls_are_none(running, call):
     # each way to read what somebody wrote is an entry
     grace, auditor = await running.user("grace"), await running.user("audrey", Role.AUDITOR)
@@ -363,7 +354,6 @@ async def test_each_way_to_read_what_others_wrote_is_an_entry_and_ones_own_calls
     assert await reads(running) == []
 
 
-@pytest.mark.gen_test
 async def test_calls_that_are_told_as_they_happen_are_entries(running, listen, calls):
     await running.user("grace")
     grace = await running.bridge.identities.find_user("grace")
@@ -388,7 +378,6 @@ async def call(running, tags, metadata=None):
     return response
 
 
-@pytest.mark.gen_test
 async def test_tags_are_recorded_found_and_told_apart_if_they_are_a_list(running):
     # tags are recorded found and told apart and go no further
     responses = [

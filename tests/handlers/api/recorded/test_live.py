@@ -71,7 +71,6 @@ def id_of(number):
     return str(UUID(int=number))
 
 
-@pytest.mark.gen_test
 async def test_a_call_is_told_when_it_starts_and_when_it_ends_as_the_api_shows_it(running, listen):
     gate = asyncio.Event()
     running.upstream.play(
@@ -100,7 +99,6 @@ async def test_a_call_is_told_when_it_starts_and_when_it_ends_as_the_api_shows_i
     assert begun < started < ended
 
 
-@pytest.mark.gen_test
 async def test_events_are_as_the_standard_wants_and_a_browser_that_comes_back_misses_none(running, listen, calls):
     # an event is exactly what the standard wants
     source = await listen()
@@ -142,7 +140,6 @@ async def test_events_are_as_the_standard_wants_and_a_browser_that_comes_back_mi
     assert (await client.at_end()).startswith(b"retry: 2000\n\n")
 
 
-@pytest.mark.gen_test
 async def test_members_and_readers_are_told_what_they_may_see(running, listen, calls, monkeypatch):
     # a member is told of their own calls alone and others of all
     member, auditor = await running.user("grace"), await running.user("audrey", Role.AUDITOR)
@@ -184,7 +181,6 @@ async def test_members_and_readers_are_told_what_they_may_see(running, listen, c
     assert (await resumed.event())[2]["user_prompts"][0] == result[1]
 
 
-@pytest.mark.gen_test
 async def test_a_search_narrows_what_is_told_and_a_status_chooses_starts_or_ends(running, listen, calls):
     queries = ("?q=model:m", "?q=status:in_flight", "?q=status:failed", "?q=status:completed%20model:m", "?q=")
     narrow, starts, failures, both, all_ = [await listen(query) for query in queries]
@@ -200,7 +196,6 @@ async def test_a_search_narrows_what_is_told_and_a_status_chooses_starts_or_ends
 
 
 @pytest.mark.expects_log(r"WARNING storage\.live\.live: live interceptions restart: the collection was dropped")
-@pytest.mark.gen_test
 async def test_a_forgotten_position_tells_the_client_to_start_over(running, listen, calls):
     source = await listen()
     await calls.start(1)
@@ -217,7 +212,6 @@ async def test_a_forgotten_position_tells_the_client_to_start_over(running, list
     assert (response.status, json.loads(response.body)) == (410, {"message": message})
 
 
-@pytest.mark.gen_test
 async def test_who_cannot_listen_is_told_why_and_who_leaves_is_forgotten(running, listen, monkeypatch):
     # the head alone is answered without listening
     client = await running.client()
@@ -264,7 +258,6 @@ async def test_who_cannot_listen_is_told_why_and_who_leaves_is_forgotten(running
     await listen()
 
 
-@pytest.mark.gen_test
 async def test_it_ends_with_the_session_role_user_or_token_of_who_listens(running, listen, watched_closely, calls):
     # a session that is over ends it
     source = await listen(headers=await running.signed_in())
@@ -300,7 +293,6 @@ async def test_it_ends_with_the_session_role_user_or_token_of_who_listens(runnin
     assert await kept.heard(1) == [(id_of(1), None)]
 
 
-@pytest.mark.gen_test
 async def test_one_that_reads_too_slowly_is_cut_off_while_others_go_on_and_can_resume(running, listen, calls):
     other, slow = await listen(), await listen(receive_buffer=4096)
     _, (_, begun) = await slow.block()
@@ -315,7 +307,6 @@ async def test_one_that_reads_too_slowly_is_cut_off_while_others_go_on_and_can_r
     assert await resumed.heard(count) == [(id_of(number), None) for number in range(count)]
 
 
-@pytest.mark.gen_test
 async def test_a_stop_of_the_server_ends_it_at_once_in_an_orderly_way(running, listen):
     source = await listen()
     await source.block()
@@ -329,7 +320,6 @@ async def test_a_stop_of_the_server_ends_it_at_once_in_an_orderly_way(running, l
     )
 
 
-@pytest.mark.gen_test
 async def test_one_that_reads_nothing_does_not_hold_up_the_stop(running, listen, calls, http_server):
     source = await listen(receive_buffer=4096)
     number = 0
@@ -341,7 +331,6 @@ async def test_one_that_reads_nothing_does_not_hold_up_the_stop(running, listen,
 
 
 @pytest.mark.expects_log(r"ERROR storage\.live\.live: live interceptions stopped")
-@pytest.mark.gen_test
 async def test_a_fault_of_the_bridge_cuts_it_off(running, listen):
     source = await listen()
     await running.bridge.database.interceptions.insert_one({"_id": "not an interception"})
@@ -349,7 +338,6 @@ async def test_a_fault_of_the_bridge_cuts_it_off(running, listen):
 
 
 @pytest.mark.bridge(max_concurrency=1, user_max_concurrency=1)
-@pytest.mark.gen_test
 async def test_it_takes_no_place_of_a_call(running, listen, call, monkeypatch):
     monkeypatch.setattr(outbox, "START_SECONDS", 60)  # so that a start waits for its end, however slow the machine
     sources = [await listen() for _ in range(3)]

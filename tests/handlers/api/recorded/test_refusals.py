@@ -75,7 +75,6 @@ def metric(running):
 
 
 @pytest.mark.bridge(max_body_bytes=4_000)
-@pytest.mark.gen_test
 async def test_each_refusal_is_a_row_a_count_and_a_metric_of_its_rule(running):
     contract, user = Contract(), running.identity.user
     initiator = {"id": str(user.id), "username": "ada", "name": user.name}
@@ -134,7 +133,6 @@ UNREAD = (
 )
 
 
-@pytest.mark.gen_test
 async def test_what_no_handler_reads_is_recorded_without_a_word_of_it(running):
     counts = Counter()
     for rule, status, request_bytes in UNREAD:
@@ -153,7 +151,6 @@ async def test_what_no_handler_reads_is_recorded_without_a_word_of_it(running):
         await running.afresh("refusals")
 
 
-@pytest.mark.gen_test
 async def test_a_late_malformed_or_compressed_body_is_a_refusal_with_its_user_and_rule(running, monkeypatch):
     # a call whose body is late is recorded with its user
     await listed(running)  # a user who was just let in is known without the database, which may be late too
@@ -184,7 +181,6 @@ async def test_a_late_malformed_or_compressed_body_is_a_refusal_with_its_user_an
     assert (row["rule"], row["model"]) == ("not_recordable", CHAT.request["model"])
 
 
-@pytest.mark.gen_test
 async def test_a_refusal_keeps_what_was_asked_and_said_and_is_found_by_the_id_the_client_got(running):
     ada = PolicyHolder(Level.USER, str(running.identity.user.id), "ada")
     running.bridge.policies.put(KeptPolicy(ada, Policy(models=Models(allow=["claude-next-*"])), "1"))
@@ -213,7 +209,6 @@ async def test_a_refusal_keeps_what_was_asked_and_said_and_is_found_by_the_id_th
 
 
 @pytest.mark.bridge(rate_limit=1, rate_window=timedelta(hours=1))
-@pytest.mark.gen_test
 async def test_equal_refusals_are_one_row_that_says_what_the_client_was_told(running):
     running.upstream.play(OK)
     assert await call(running) == 200
@@ -235,7 +230,6 @@ async def test_equal_refusals_are_one_row_that_says_what_the_client_was_told(run
 
 
 @pytest.mark.bridge(max_concurrency=1, user_max_concurrency=2)
-@pytest.mark.gen_test
 async def test_a_refusal_at_capacity_names_the_address_as_nobody_was_asked_for(running):
     running.upstream.play(gate := asyncio.Event(), OK)
     first = asyncio.create_task(call(running))
@@ -250,7 +244,6 @@ async def test_a_refusal_at_capacity_names_the_address_as_nobody_was_asked_for(r
 
 
 @pytest.mark.bridge(allow_byok=False)
-@pytest.mark.gen_test
 async def test_a_call_while_the_server_stops_is_refused_and_an_own_key_too(running):
     assert await call(running, running.own_key) == 403
     running.bridge.lifecycle.draining = True
@@ -264,14 +257,12 @@ async def test_a_call_while_the_server_stops_is_refused_and_an_own_key_too(runni
 
 
 @pytest.mark.bridge(authentication_failure_limit=1)
-@pytest.mark.gen_test
 async def test_too_many_invalid_tokens_of_an_address_are_a_rule_of_their_own(running):
     another = {"Authorization": "Bearer bcdefghijk-0123456789abcdefghijkl"}
     assert [await call(running, headers) for headers in (UNKNOWN, another)] == [401, 429]
     assert (await counted(running))[0] == {"invalid_token": 1, "too_many_failures": 1}
 
 
-@pytest.mark.gen_test
 async def test_a_refusal_is_one_of_a_call_in_any_dialect_and_names_its_rule(running):
     # a websocket and a token in the address are refused by rules of their own
     responses = f"{CONTROL}/openai/v1/responses"
@@ -313,7 +304,6 @@ async def test_a_refusal_is_one_of_a_call_in_any_dialect_and_names_its_rule(runn
 @pytest.mark.bridge(
     circuit_breaker_enabled=True, circuit_breaker_failure_threshold=1, circuit_breaker_timeout=timedelta(hours=1)
 )
-@pytest.mark.gen_test
 async def test_what_is_an_interception_is_no_refusal(running):
     running.upstream.play(b"HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n")
     assert [await call(running) for _ in range(2)] == [503, 503]
@@ -322,7 +312,6 @@ async def test_what_is_an_interception_is_no_refusal(running):
     assert (await counted(running), metric(running)) == (({}, {}), {})
 
 
-@pytest.mark.gen_test
 async def test_refusals_are_searched_and_paged_and_a_member_sees_their_own(running):
     # the list is searched and paged
     for path in ("openai/v1/nowhere", "anthropic/v1/nowhere", "nobody/v1/models"):

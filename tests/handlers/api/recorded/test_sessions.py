@@ -60,7 +60,6 @@ async def listed(running, query="", headers=None):
     return response["count"], [result["id"] for result in response["results"]]
 
 
-@pytest.mark.gen_test
 async def test_an_agent_at_work_is_one_session_with_its_threads(running, call):
     requested = await call("What time is it?", session="s1", issues=("toolu_1",))
     answered = await call(session="s1", answers="toolu_1", issues=("toolu_2",))
@@ -127,7 +126,6 @@ async def test_an_agent_at_work_is_one_session_with_its_threads(running, call):
     assert {interception["session_id"] for interception in recorded.values()} == {id_}
 
 
-@pytest.mark.gen_test
 async def test_a_session_is_named_in_the_body_or_a_thread_and_there_once_a_call_ended(running, call):
     # the session may be named in the body
     await call(session="s1")
@@ -157,7 +155,6 @@ async def test_a_session_is_named_in_the_body_or_a_thread_and_there_once_a_call_
     assert await running.get(f"{LIST}/{id_of(running, 's1')}") == UNKNOWN
 
 
-@pytest.mark.gen_test
 async def test_sessions_and_threads_come_in_pages_and_the_list_is_searched(running, call):
     # pages by cursor and by offset give each session once newest first
     for number in range(10):
@@ -215,7 +212,6 @@ async def test_sessions_and_threads_come_in_pages_and_the_list_is_searched(runni
         assert await listed(running, "q=" + quote(query)) == (len(ids), ids), query
 
 
-@pytest.mark.gen_test
 async def test_a_member_sees_only_its_own_sessions_whatever_it_asks(running, call):
     member, auditor = await running.user("grace"), await running.user("audrey", Role.AUDITOR)
     own = await call(session="shared", headers=member)
@@ -256,7 +252,6 @@ async def test_a_member_sees_only_its_own_sessions_whatever_it_asks(running, cal
     )
 
 
-@pytest.mark.gen_test
 async def test_what_cannot_be_asked_of_sessions_is_refused_by_name(running, call):
     # what cannot be asked of a session is refused by name
     id_ = await call()
@@ -275,7 +270,6 @@ async def test_what_cannot_be_asked_of_sessions_is_refused_by_name(running, call
     assert {id_: await running.get(f"{LIST}/{id_}") for id_ in ids} == dict.fromkeys(ids, UNKNOWN)
 
 
-@pytest.mark.gen_test
 async def test_a_timeline_has_the_calls_with_tools_loops_and_refusals(running, call):
     requested = await call("What time is it?", session="s1", issues=("toolu_1",))
     second = await call(session="s1", answers="toolu_1", issues=("toolu_2",))
@@ -368,7 +362,6 @@ async def threads_of(running):
     return {document["_id"]: (document["parent_id"], document["root_id"]) async for document in linked}
 
 
-@pytest.mark.gen_test
 async def test_the_calls_of_an_agent_of_one_user_are_one_thread(running, exchange):
     # the calls of an agent are one thread
     expected = {}

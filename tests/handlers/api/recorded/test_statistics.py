@@ -51,7 +51,6 @@ def test_what_takes_too_long_is_told_with_how_long_it_may_take():
     assert too_much(TooMuchError(0, 9.0)).startswith("takes longer than the 9 s that it may take. Choose")
 
 
-@pytest.mark.gen_test
 async def test_the_same_tokens_are_priced_as_those_of_another_model(running):
     await record(running, model="gpt-5")
     await counted(running)
@@ -70,7 +69,6 @@ async def test_the_same_tokens_are_priced_as_those_of_another_model(running):
         assert (status, problem["validations"][0]["field"]) == (400, "priced_as")
 
 
-@pytest.mark.gen_test
 async def test_figures_of_two_dimensions_have_names_costs_and_the_time_before_by_who_asks(running):
     # two dimensions are told with names costs and the time before
     member = await running.user("grace")
@@ -128,7 +126,6 @@ async def test_figures_of_two_dimensions_have_names_costs_and_the_time_before_by
     assert (status, result["validations"][0]["field"]) == (400, "user")
 
 
-@pytest.mark.gen_test
 async def test_csv_has_a_row_for_each_group_and_no_prompt(running):
     await record(running, model="=cmd()")
     await record(running, model="gpt-5")
@@ -154,7 +151,6 @@ async def test_csv_has_a_row_for_each_group_and_no_prompt(running):
     assert (row["interceptions"], row["previous.interceptions"]) == ("2", "0")
 
 
-@pytest.mark.gen_test
 async def test_a_search_narrows_every_subject(running):
     await record(running, model="a")
     await record(running, model="b", fails=True)
@@ -185,7 +181,6 @@ async def test_a_search_narrows_every_subject(running):
         (TooMuchError(3, 20.0), "from", too_much(TooMuchError(3, 20.0))),
     ],
 )
-@pytest.mark.gen_test
 async def test_what_is_too_much_is_told(running, questions, error, field, detail):
     async def fails(*_):
         raise error
@@ -197,7 +192,6 @@ async def test_what_is_too_much_is_told(running, questions, error, field, detail
     )
 
 
-@pytest.mark.gen_test
 async def test_over_time_every_figure_stands_beside_the_time_before(running):
     for model in ("a", "b", "b"):
         await record(running, model=model)
@@ -226,7 +220,6 @@ async def test_over_time_every_figure_stands_beside_the_time_before(running):
     assert "points" not in (await stats(running, compare="previous"))["previous"]
 
 
-@pytest.mark.gen_test
 async def test_what_is_in_no_group_of_the_page_is_told_as_one(running):
     for model in ("a", "b", "b", "c"):
         await record(running, model=model, fails=model == "c")
@@ -246,7 +239,6 @@ async def test_what_is_in_no_group_of_the_page_is_told_as_one(running):
     assert "other" not in await stats(running, group_by="tool", limit=1, offset=1)
 
 
-@pytest.mark.gen_test
 async def test_groups_and_tokens_are_named_also_when_they_are_no_more(running, change):
     member = await running.user("grace")
     for name in ("research", "ops"):
@@ -268,7 +260,6 @@ async def test_groups_and_tokens_are_named_also_when_they_are_no_more(running, c
     assert [one["total"]["interceptions"] for one in by_token] == [1, 1]
 
 
-@pytest.mark.gen_test
 async def test_refusals_are_counted_in_the_minutes_of_the_calls_by_who_asks(running):
     member, auditor = await running.user("grace"), await running.user("audrey", Role.AUDITOR)
     for headers in (member, member, running.headers):
@@ -285,7 +276,6 @@ async def test_refusals_are_counted_in_the_minutes_of_the_calls_by_who_asks(runn
             assert (found["total"], groups) == ({"refusals": number}, [("unknown_route", number)] if number else [])
 
 
-@pytest.mark.gen_test
 async def test_what_is_asked_wrongly_is_answered_by_name(running):
     for query, field, detail in (
         (
@@ -399,7 +389,6 @@ def test_any_values_are_a_bounded_question_or_are_refused(values):
 PREFIX = "/api/v2/aibridge/"
 
 
-@pytest.mark.gen_test
 async def test_names_are_those_of_visible_calls_searched_and_paged(running):
     # names are searched and paged
     for model in ("a", "gpt-5", "gpt-5-mini", "GPT", "ü"):

@@ -30,7 +30,6 @@ LISTS = {
 }
 
 
-@pytest.mark.gen_test
 async def test_no_resource_tells_a_reader_what_was_said(running):
     word, id_ = "xylophone", UUID(int=7)
     error = ProviderError(type="invalid_request_error", message=word)
@@ -57,7 +56,6 @@ async def test_no_resource_tells_a_reader_what_was_said(running):
     assert all(b"Bash" in body for path, body in figures.items() if "interceptions" in path)
 
 
-@pytest.mark.gen_test
 async def test_who_was_demoted_sees_nothing_of_others_in_any_resource_from_then_on(running, call):
     headers = await running.user("audrey", Role.AUDITOR)
     call_id = await call(MESSAGES)
@@ -89,7 +87,6 @@ async def test_who_was_demoted_sees_nothing_of_others_in_any_resource_from_then_
 __all__ = ["paged"]
 
 
-@pytest.mark.gen_test
 async def test_a_stop_of_the_server_waits_for_it_and_then_breaks_it_off(running, calls):
     await recorded_large(calls)
     clients = [await running.client(receive_buffer=4096) for _ in range(2)]
@@ -108,7 +105,6 @@ async def test_a_stop_of_the_server_waits_for_it_and_then_breaks_it_off(running,
     assert running.bridge.lifecycle.in_flight == 0
 
 
-@pytest.mark.gen_test
 async def test_it_is_broken_off_when_its_user_may_not_have_it_any_more(running, calls, watched_closely):
     await recorded_large(calls)
     headers = await running.user("audrey", Role.AUDITOR)
@@ -141,7 +137,6 @@ def reading(running, paged):
     return begin
 
 
-@pytest.mark.gen_test
 async def test_one_that_waits_for_the_database_is_broken_off_as_well(running, reading):
     client, gate = await reading()
     draining = asyncio.create_task(running.bridge.lifecycle.drain(0))
@@ -151,7 +146,6 @@ async def test_one_that_waits_for_the_database_is_broken_off_as_well(running, re
 
 
 @pytest.mark.expects_log("unexpected error: request_id=")
-@pytest.mark.gen_test
 async def test_where_nobody_can_tell_whether_its_user_may_have_it_it_is_broken_off(
     running, reading, watched_closely, monkeypatch
 ):

@@ -43,7 +43,6 @@ async def fetch(running, where, headers=None):
     return got
 
 
-@pytest.mark.gen_test
 async def test_a_client_finds_the_desk_signs_in_and_out_and_is_refused_from_then_on(running):
     status, where = await running.get(f"{BASE}/.well-known/oauth-authorization-server", {})
     base = f"http://bridge{BASE}"
@@ -80,7 +79,6 @@ class TestManagedSettings:
     def database(self, private_database):
         return private_database
 
-    @pytest.mark.gen_test
     async def test_a_client_gets_those_of_its_policies_also_without_the_database(
         self, running, private_mongodb, log_watch
     ):
@@ -125,19 +123,16 @@ class TestManagedSettings:
         ({"a": json.loads("[" * 25 + "]" * 25)}, "must be nested at most 20 deep"),
     ],
 )
-@pytest.mark.gen_test
 async def test_what_are_no_managed_settings_is_refused(running, settings, rule):
     status, answer = await set_policy(running, "everyone", {"managed_settings": settings})
     assert (status, answer["validations"]) == (400, [{"field": "managed_settings", "detail": rule}])
 
 
-@pytest.mark.gen_test
 async def test_it_is_only_where_messages_are_served(running):
     assert (await running.get(f"{CONTROL}/openai/.well-known/oauth-authorization-server"))[0] == 404
 
 
 @pytest.mark.bridge(authentication_failure_limit=2)
-@pytest.mark.gen_test
 async def test_guesses_of_tokens_to_revoke_are_bounded(running):
     wrong = running.token[:-1] + ("a" if running.token[-1] != "a" else "b")
     for _ in range(2):
@@ -147,7 +142,6 @@ async def test_guesses_of_tokens_to_revoke_are_bounded(running):
 
 
 @pytest.mark.bridge(tokens_per_user=3)
-@pytest.mark.gen_test
 async def test_one_more_sign_in_ends_the_one_used_longest_ago_and_no_token_made_by_hand(running):
     member = await running.user("grace") | {"Content-Type": "application/json"}
     _, where = await running.get(f"{BASE}/.well-known/oauth-authorization-server", {})

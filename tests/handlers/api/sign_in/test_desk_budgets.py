@@ -44,7 +44,6 @@ async def headers_at_desk(running):
     return {"Authorization": f"Bearer {await sign_in(running, where)}", "Content-Type": "application/json"}
 
 
-@pytest.mark.gen_test
 async def test_a_client_is_warned_of_its_budget_and_told_when_it_is_spent(running):
     headers = await headers_at_desk(running)
 
@@ -110,7 +109,6 @@ async def test_a_client_is_warned_of_its_budget_and_told_when_it_is_spent(runnin
     assert told(await make_call(running.headers)) == {"status": "allowed", "tokens-remaining": "5"}
 
 
-@pytest.mark.gen_test
 async def test_a_client_is_told_of_the_models_that_it_may_use(running):
     headers = await headers_at_desk(running)
     names = ("claude-opus-4-8", "claude-haiku-4-5")

@@ -46,7 +46,6 @@ async def age(running, by):
         await running.bridge.database.device_codes.update_one({"_id": one["_id"]}, {"$set": earlier})
 
 
-@pytest.mark.gen_test
 async def test_a_program_is_told_once_whether_it_is_allowed_and_not_too_often(running):
     # a program that is refused is told so once
     codes = await begin(running)
@@ -83,7 +82,6 @@ async def test_a_program_is_told_once_whether_it_is_allowed_and_not_too_often(ru
     assert entry["actor"]["token_id"] == running.identity.token_id
 
 
-@pytest.mark.gen_test
 async def test_a_code_is_good_for_ten_minutes_and_one_answer_and_kept_nowhere(running):
     # codes are good for ten minutes
     codes = await begin(running)
@@ -126,7 +124,6 @@ async def test_a_code_is_good_for_ten_minutes_and_one_answer_and_kept_nowhere(ru
 
 
 @pytest.mark.bridge(authentication_failure_limit=2)
-@pytest.mark.gen_test
 async def test_guesses_are_bounded(running):
     codes = await begin(running)
     for _ in range(2):
@@ -135,14 +132,12 @@ async def test_guesses_are_bounded(running):
     assert (await poll(running, codes))[0] == 429
 
 
-@pytest.mark.gen_test
 async def test_an_address_starts_so_many_programs_a_minute(running):
     for _ in range(DEVICE_STARTS):
         await begin(running)
     assert await send(running, "code") == (429, {"message": TOO_MANY_STARTS})
 
 
-@pytest.mark.gen_test
 async def test_a_program_gets_no_more_than_who_let_it_in_has(running, monkeypatch):
     # a removed user gets no token
     member = await running.user("grace") | {"Content-Type": "application/json"}
@@ -173,7 +168,6 @@ async def test_a_program_gets_no_more_than_who_let_it_in_has(running, monkeypatc
 
 
 @pytest.mark.bridge(tokens_per_user=1)
-@pytest.mark.gen_test
 async def test_who_has_as_many_tokens_as_are_allowed_is_told_so(running):
     member = await running.user("grace") | {"Content-Type": "application/json"}
     codes = await begin(running)
@@ -184,7 +178,6 @@ async def test_who_has_as_many_tokens_as_are_allowed_is_told_so(running):
 
 
 @pytest.mark.bridge(token_creation="owners")
-@pytest.mark.gen_test
 async def test_where_owners_alone_create_tokens_members_let_no_program_in(running):
     await running.bridge.identities.add_user("grace", role=Role.MEMBER)
     _, token = await running.bridge.identities.create_token("grace")

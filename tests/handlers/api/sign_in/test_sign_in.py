@@ -49,7 +49,6 @@ async def status_with(running, cookie):
     return (await running.get(LIST, {"Cookie": cookie}))[0]
 
 
-@pytest.mark.gen_test
 async def test_a_session_is_a_cookie_is_no_token_and_ends_with_sign_out_or_the_next(running):
     # who signs in gets a session in a cookie and not the token
     response = await sign_in(running, f" {running.token}\n")
@@ -103,7 +102,6 @@ async def test_a_session_is_a_cookie_is_no_token_and_ends_with_sign_out_or_the_n
         assert (await running.get(LIST, cookie | {"Sec-Fetch-Site": site}))[0] == 401, site
 
 
-@pytest.mark.gen_test
 async def test_what_is_no_token_or_comes_from_elsewhere_signs_nobody_in(running):
     # over tls the cookie is one that no other host can set
     for scheme, cookie in (("http", SET), ("https", SET_BY_TLS)):
@@ -155,7 +153,6 @@ async def test_what_is_no_token_or_comes_from_elsewhere_signs_nobody_in(running)
 
 
 @pytest.mark.bridge(trusted_proxies=(ip_network("127.0.0.0/8"),))
-@pytest.mark.gen_test
 async def test_behind_tls_cookies_and_pages_count_that_nobody_else_could_have_made(running):
     # over tls no cookie counts that another host could have set
     by_tls = {"X-Forwarded-Proto": "https"}
@@ -173,7 +170,6 @@ async def test_behind_tls_cookies_and_pages_count_that_nobody_else_could_have_ma
 
 
 @pytest.mark.bridge(authentication_failure_limit=2)
-@pytest.mark.gen_test
 async def test_who_shares_an_address_with_a_guesser_still_signs_in(running):
     for status in (401, 401, 429, 429):
         assert (await sign_in(running, UNKNOWN)).status == status
@@ -189,7 +185,6 @@ class TestWithoutTheDatabase:
     def database(self, private_database):
         return private_database
 
-    @pytest.mark.gen_test
     async def test_who_signs_in_is_told_to_wait_and_who_signs_out_that_the_session_stays(
         self, running, private_mongodb
     ):
@@ -208,7 +203,6 @@ async def sign_in_with_code(running, code, headers=JSON):
     return await running.request("POST", PATH, headers, json.dumps({"code": code}).encode())
 
 
-@pytest.mark.gen_test
 async def test_a_code_signs_in_once_and_as_long_as_its_token(running):
     # a code signs in once as its token does
     code = await running.bridge.sign_ins.create_code(running.identity)
@@ -232,7 +226,6 @@ async def test_a_code_signs_in_once_and_as_long_as_its_token(running):
 
 
 @pytest.mark.bridge(authentication_failure_limit=2)
-@pytest.mark.gen_test
 async def test_codes_are_not_guessed_for_long(running):
     assert [(await sign_in_with_code(running, UNKNOWN)).status for _ in range(4)] == [401, 401, 429, 429]
 
@@ -242,7 +235,6 @@ class TestWithoutLocalSignIn:
     def bridge_settings(self):
         return {"local_sign_in": False, "oidc_issuer_url": "https://id.example", "oidc_client_id": "x"}
 
-    @pytest.mark.gen_test
     async def test_tokens_call_and_do_not_sign_in(self, running):
         response = await sign_in(running, running.token)
         assert message(response) == (403, TOKEN_OFF)
@@ -250,7 +242,6 @@ class TestWithoutLocalSignIn:
         assert (await running.get(LIST))[0] == 200
         assert (await running.get("/api/v2/aibridge/sign-in", {}))[1]["token"] is False
 
-    @pytest.mark.gen_test
     async def test_a_link_of_the_command_line_signs_in_once_all_the_same(self, running):
         code = await running.bridge.sign_ins.create_link("Ada")
         response = await running.request("POST", PATH, JSON, json.dumps({"code": code}).encode())
@@ -264,7 +255,6 @@ class TestWithoutLocalSignIn:
         (made,) = await running.bridge.database.audit.find({"action": "sign_in_link.created"}).to_list(None)
         assert (made["actor"]["username"], made["subject"]["username"]) == (COMMAND_LINE.name, "ada")
 
-    @pytest.mark.gen_test
     async def test_a_link_of_a_removed_user_signs_nobody_in(self, running):
         await running.user("grace")
         code = await running.bridge.sign_ins.create_link("grace")
@@ -291,7 +281,6 @@ async def listed(running, headers, path=SESSIONS):
     return body["results"]
 
 
-@pytest.mark.gen_test
 async def test_a_user_sees_their_sessions_and_one_that_is_ended_lets_nobody_in(running):
     # a user sees where they are signed in and which one this is
     first, second = await running.signed_in(), await running.signed_in()
@@ -330,7 +319,6 @@ async def test_a_user_sees_their_sessions_and_one_that_is_ended_lets_nobody_in(r
     assert (status, body) == (404, {"message": "There is no such session; it may have ended."})
 
 
-@pytest.mark.gen_test
 async def test_only_owners_end_the_sessions_of_others_and_that_is_audited(running):
     member, auditor = await running.user("grace"), await running.user("audrey", Role.AUDITOR)
     cookie = await running.signed_in(member["Authorization"].removeprefix("Bearer "))
@@ -355,7 +343,6 @@ async def test_only_owners_end_the_sessions_of_others_and_that_is_audited(runnin
     assert entry["detail"] == {"session_id": session["id"], "token_id": session["token_id"]}
 
 
-@pytest.mark.gen_test
 async def test_a_session_ends_with_its_token_or_user_and_follows_its_role(running):
     # a session ends with its token
     _, text = await running.bridge.identities.create_token("ada")
@@ -389,7 +376,6 @@ async def test_a_session_ends_with_its_token_or_user_and_follows_its_role(runnin
 
 
 @pytest.mark.bridge(session_idle_timeout=HOUR, session_lifetime=2 * HOUR)
-@pytest.mark.gen_test
 async def test_sessions_have_the_times_that_are_set(running):
     await running.signed_in()
     (session,) = await running.bridge.database.sign_in_sessions.find().to_list(None)
@@ -404,7 +390,6 @@ behind = pytest.mark.bridge(auth_proxy_header=HEADER, trusted_proxies=TRUSTED)
 
 
 @behind
-@pytest.mark.gen_test
 async def test_whom_a_trusted_proxy_names_is_a_user_unless_the_name_cannot_be_one(running):
     # whom the proxy names is a user from then on
     status, me = await running.get(ME, {HEADER: "grace@example.com"})
@@ -441,7 +426,6 @@ async def test_whom_a_trusted_proxy_names_is_a_user_unless_the_name_cannot_be_on
 
 
 @pytest.mark.bridge(auth_proxy_header=HEADER, trusted_proxies=ELSEWHERE)
-@pytest.mark.gen_test
 async def test_the_header_of_anybody_else_says_nothing(running):
     assert await running.get(ME, {HEADER: "ada"}) == (401, {"message": UNIDENTIFIED})
     headers = {HEADER: "ada", "X-Forwarded-For": "192.0.2.1"}
@@ -449,7 +433,6 @@ async def test_the_header_of_anybody_else_says_nothing(running):
 
 
 @behind
-@pytest.mark.gen_test
 async def test_whom_a_proxy_names_has_tokens_for_calls_which_count_before_the_header(running):
     # a token counts before the header and the header before a session
     session = await running.signed_in()

@@ -96,7 +96,6 @@ async def audited(running):
     return [(one["action"], one["subject"] and one["subject"]["username"], one["detail"]) for one in trail]
 
 
-@pytest.mark.gen_test
 async def test_who_signs_in_is_a_member_with_a_session_that_ends_with_sign_out(
     browser, running, person, openid_provider
 ):
@@ -134,7 +133,6 @@ async def test_who_signs_in_is_a_member_with_a_session_that_ends_with_sign_out(
     assert await running.bridge.database.sign_in_sessions.count_documents({}) == 0
 
 
-@pytest.mark.gen_test
 async def test_a_session_without_a_token_does_what_others_do_and_ends_with_its_user(browser, running, person):
     # a session without a token makes tokens and reads policies
     await browser.sign_in(person())
@@ -164,7 +162,6 @@ async def test_a_session_without_a_token_does_what_others_do_and_ends_with_its_u
     assert await sign_out(browser, running) is None
 
 
-@pytest.mark.gen_test
 async def test_how_a_sign_in_begins_and_where_a_browser_is_sent(browser, openid_provider, running, person):
     # the request to the provider has pkce state and nonce
     url = urlsplit(await browser.begin())
@@ -206,7 +203,6 @@ async def test_how_a_sign_in_begins_and_where_a_browser_is_sent(browser, openid_
 
 
 @pytest.mark.bridge(trusted_proxies=(ip_network("127.0.0.0/8"),))
-@pytest.mark.gen_test
 async def test_over_tls_every_cookie_is_one_that_no_other_host_can_set(browser, person):
     by_tls = {"X-Forwarded-Proto": "https"}
     response = await browser.get(BEGIN, by_tls)
@@ -218,7 +214,6 @@ async def test_over_tls_every_cookie_is_one_that_no_other_host_can_set(browser, 
     assert list(browser.cookies) == ["__Host-aibridge_session"]
 
 
-@pytest.mark.gen_test
 async def test_an_answer_of_the_provider_is_good_once_unchanged_and_for_an_allowed_name(
     browser, running, person, openid_provider
 ):
@@ -272,7 +267,6 @@ async def test_an_answer_of_the_provider_is_good_once_unchanged_and_for_an_allow
 
 
 @pytest.mark.bridge(authentication_failure_limit=2)
-@pytest.mark.gen_test
 async def test_an_address_that_fails_too_often_waits_and_no_other_page_can_make_it_fail(browser, running, person):
     for number, headers in enumerate(({}, {"Sec-Fetch-Site": "cross-site"}) * 2):
         image = await running.request("GET", f"{CALLBACK}?code=x{number}&state=y", headers)
@@ -290,7 +284,6 @@ async def test_an_address_that_fails_too_often_waits_and_no_other_page_can_make_
 
 
 @pytest.mark.bridge(oidc_link_users=True)
-@pytest.mark.gen_test
 async def test_users_are_linked_by_name_where_that_is_set(browser, running, person):
     # where users are linked one who was there before is who has the name
     login = person()
@@ -310,7 +303,6 @@ async def test_users_are_linked_by_name_where_that_is_set(browser, running, pers
 
 
 @pytest.mark.bridge(oidc_allowed_domains=("example.com",))
-@pytest.mark.gen_test
 async def test_only_allowed_domains_get_in(browser, running, person):
     assert where(await browser.sign_in(person())) == (303, "/#/")
     for email in ("x@example.com.evil.example", "example.com", "x@sub.example.com"):
@@ -323,7 +315,6 @@ async def groups_of(running, name):
 
 
 @pytest.mark.bridge(oidc_group_claim="groups")
-@pytest.mark.gen_test
 async def test_groups_follow_the_claim_and_leave_other_memberships_alone(browser, running, person):
     groups = running.bridge.groups
     for name in ("research", "staff", "by-hand", "both"):
@@ -349,7 +340,6 @@ async def test_groups_follow_the_claim_and_leave_other_memberships_alone(browser
 
 
 @pytest.mark.bridge(oidc_group_claim="groups", oidc_create_groups=True)
-@pytest.mark.gen_test
 async def test_groups_are_made_where_that_is_wanted(browser, running, person):
     login = person(groups=["new-one", "New-One", "not allowed", "everyone"])
     await browser.sign_in(login)
@@ -360,7 +350,6 @@ async def test_groups_are_made_where_that_is_wanted(browser, running, person):
 @pytest.mark.bridge(
     oidc_group_claim="groups", oidc_role_mapping=(("admins", "owner"), ("security", "auditor"), ("bi", "reader"))
 )
-@pytest.mark.gen_test
 async def test_roles_follow_the_claim_and_the_first_of_the_mapping_counts(browser, running, person):
     login = person(groups=["security", "admins"])
     for groups, role in (
@@ -376,7 +365,6 @@ async def test_roles_follow_the_claim_and_the_first_of_the_mapping_counts(browse
 
 @pytest.mark.bridge(oidc_group_claim="groups", oidc_role_mapping=(("admins", "owner"),))
 @pytest.mark.expects_log("stays the only owner")
-@pytest.mark.gen_test
 async def test_the_only_owner_stays_one_whatever_the_claims_say(browser, running, person):
     login = person(groups=["admins"])
     await browser.sign_in(login)
@@ -391,7 +379,6 @@ class TestWithoutAProvider:
     def bridge_settings(self):
         return {}
 
-    @pytest.mark.gen_test
     async def test_there_is_nothing_to_begin(self, running):
         assert await running.get(f"{API}/sign-in", {}) == (200, {"token": True, "openid": None})
         for path in (BEGIN, CALLBACK):
@@ -404,7 +391,6 @@ class TestWithAnUnavailableProvider:
         return {"oidc_issuer_url": "http://127.0.0.1:9", "oidc_client_id": CLIENT_ID}
 
     @pytest.mark.expects_log("WARNING .* sign-in refused: reason=unavailable")
-    @pytest.mark.gen_test
     async def test_who_wants_to_sign_in_is_told_so(self, running, browser):
         assert where(await browser.get(BEGIN)) == (303, "/#/sign-in-refused/unavailable")
 
@@ -422,7 +408,6 @@ async def sign_out(browser, running):
 
 
 @pytest.mark.bridge(oidc_sign_out=True)
-@pytest.mark.gen_test
 async def test_who_signs_out_is_led_to_the_provider_which_knows_them_and_the_way_back(
     browser, running, person, openid_provider
 ):

@@ -33,7 +33,6 @@ async def still_serves(running, calls=1):
 
 
 @pytest.mark.bridge(max_body_bytes=2 * MIB)
-@pytest.mark.gen_test
 async def test_a_body_of_exactly_the_limit_is_relayed_and_one_byte_more_is_not(running):
     body = b'{"model":"m","messages":"'.ljust(2 * MIB - 2, b"x") + b'"}'
     running.upstream.play(OK)
@@ -46,7 +45,6 @@ async def test_a_body_of_exactly_the_limit_is_relayed_and_one_byte_more_is_not(r
     await running.ended(1)
 
 
-@pytest.mark.gen_test
 async def test_bodies_in_chunks_or_after_a_100_are_relayed(running):
     # a chunked request body is relayed whole
     running.upstream.play(OK)
@@ -87,7 +85,6 @@ async def test_bodies_in_chunks_or_after_a_100_are_relayed(running):
     assert await client.at_end() == b""
 
 
-@pytest.mark.gen_test
 async def test_a_hundred_headers_cross_and_other_methods_and_large_bodies_are_refused(running):
     # a hundred headers cross in order
     running.upstream.play(OK)
@@ -159,7 +156,6 @@ class LongestPiece:
             self.seconds = max(self.seconds, time.thread_time() - began)
 
 
-@pytest.mark.gen_test
 async def test_a_large_body_holds_nobody_up_and_goes_on_unchanged(running):
     client = await running.client()
     for number in range(TRIES):

@@ -61,7 +61,6 @@ async def begin(running, streaming):
 
 
 @pytest.mark.parametrize("streaming", [True, False])
-@pytest.mark.gen_test
 async def test_of_an_answer_that_is_not_read_the_bridge_holds_a_bounded_part(running, responses, streaming):
     head = (EVENT_STREAM if streaming else JSON) + CHUNKED
     running.upstream.scripts = [endless(head, EVENT)]
@@ -77,7 +76,6 @@ async def test_of_an_answer_that_is_not_read_the_bridge_holds_a_bounded_part(run
     await running.ended(1)
 
 
-@pytest.mark.gen_test
 async def test_a_client_that_reads_nothing_holds_nobody_else_up(running):
     stuck = []
     for _ in range(5):
@@ -96,7 +94,6 @@ async def test_a_client_that_reads_nothing_holds_nobody_else_up(running):
     await running.ended(10)
 
 
-@pytest.mark.gen_test
 async def test_a_client_that_takes_nothing_is_cut_and_its_slot_is_free(running, monkeypatch):
     monkeypatch.setattr(handlers.dataplane.relay, "STALL_SECONDS", 0.2)
     running.upstream.scripts = [endless(EVENT_STREAM + CHUNKED, EVENT)]
@@ -110,7 +107,6 @@ async def test_a_client_that_takes_nothing_is_cut_and_its_slot_is_free(running, 
 
 
 @pytest.mark.bridge(user_token_limit=1_000_000)
-@pytest.mark.gen_test
 async def test_a_client_that_takes_nothing_is_charged_for_what_comes_behind(running, monkeypatch):
     monkeypatch.setattr(handlers.dataplane.relay, "STALL_SECONDS", 0.2)
     running.upstream.scripts = [[EVENT_STREAM + CHUNKED, chunk(EVENT * 200), chunk(CHAT.stream), LAST]]
@@ -121,7 +117,6 @@ async def test_a_client_that_takes_nothing_is_charged_for_what_comes_behind(runn
 
 
 @pytest.mark.bridge(upstream_idle_timeout=timedelta(seconds=0.5))
-@pytest.mark.gen_test
 async def test_a_silent_stream_is_not_taken_for_a_client_that_takes_nothing(running, monkeypatch):
     monkeypatch.setattr(handlers.dataplane.relay, "STALL_SECONDS", 0.05)
     first = MESSAGES.stream[: MESSAGES.stream.index(b"\n\n") + 2]
@@ -159,7 +154,6 @@ def _then(*steps):
     yield from endless_pieces()
 
 
-@pytest.mark.gen_test
 async def test_an_event_too_large_to_be_read_is_relayed_and_endless_trailers_end_nothing(running):
     # an event that is too large to be read is relayed and the rest is read
     large = b"data: " + PIECE * (MAX_EVENT_BYTES // len(PIECE) + 1) + b"\n\n"
@@ -191,7 +185,6 @@ async def test_an_event_too_large_to_be_read_is_relayed_and_endless_trailers_end
     ("stream", "head", "held"),
     [(False, JSON + CHUNKED, 0), (True, EVENT_STREAM + CHUNKED + chunk(b"data: "), MAX_EVENT_BYTES)],
 )
-@pytest.mark.gen_test
 async def test_a_body_and_an_event_without_end_are_relayed_and_little_of_them_is_held(running, stream, head, held):
     """Neither has a bound but its client; what is held for the record has one."""
     await running.afresh()
@@ -218,7 +211,6 @@ HEADS = {
 }
 
 
-@pytest.mark.gen_test
 async def test_a_head_without_end_is_a_502_that_names_the_bound(running):
     text = "the provider's response is not HTTP, or its head has more than 128 lines or one of more than 32768 bytes"
     for number, (name, head) in enumerate(HEADS.items()):

@@ -102,7 +102,6 @@ async def send(client, piece, *, chunked=False):
     await client.send_raw(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
 
 
-@pytest.mark.gen_test
 async def test_a_form_reaches_the_provider_before_its_end_whatever_its_length_and_route(running, provider):
     # a form reaches the provider before its end and byte for byte
     data = os.urandom(300_000)
@@ -209,7 +208,6 @@ async def test_a_provider_that_takes_nothing_holds_the_client_back(running, prov
     await running.ended(1)
 
 
-@pytest.mark.gen_test
 async def test_the_model_may_stand_behind_the_file_and_is_waited_for(running, provider):
     body = FILE + b"sound\r\n" + field(b"model", b"late").removesuffix(b"\r\n")
     client = await begin(running, len(body + END), first=body)
@@ -225,7 +223,6 @@ async def test_the_model_may_stand_behind_the_file_and_is_waited_for(running, pr
 
 
 @pytest.mark.bridge(max_body_bytes=1000, max_form_bytes=3000)
-@pytest.mark.gen_test
 async def test_no_more_is_held_than_a_body_may_have_and_no_form_is_larger_than_allowed(running, provider):
     client = await begin(running, first=FILE + bytes(2000))
     refused = await client.rest(await client.head())
@@ -244,7 +241,6 @@ async def test_no_more_is_held_than_a_body_may_have_and_no_form_is_larger_than_a
     await until(lambda: running.bridge.overload.holding == 0)
 
 
-@pytest.mark.gen_test
 async def test_a_form_that_is_none_names_two_models_or_may_not_be_sent_is_refused(running, provider):
     # a model that is named twice never reaches the provider whole
     client = await begin(running, len(BEGIN) + 5000)
@@ -287,7 +283,6 @@ async def test_a_form_that_is_none_names_two_models_or_may_not_be_sent_is_refuse
     assert provider.connections.empty()
 
 
-@pytest.mark.gen_test
 async def test_a_form_ends_early_with_its_client_its_provider_or_its_time(running, provider, monkeypatch):
     # a client that leaves frees the provider at once
     client = await begin(running, 10_000)
@@ -336,7 +331,6 @@ async def test_a_form_ends_early_with_its_client_its_provider_or_its_time(runnin
 
 
 @pytest.mark.bridge(openai_key=("sk-first-key-0123456789", "sk-second-key-012345678"))
-@pytest.mark.gen_test
 async def test_nothing_of_a_form_is_sent_twice_and_the_next_one_has_the_other_key(running, provider):
     keys = []
     for status in (429, 200):
@@ -353,7 +347,6 @@ async def test_nothing_of_a_form_is_sent_twice_and_the_next_one_has_the_other_ke
 
 
 @pytest.mark.bridge(upstream_idle_timeout=timedelta(milliseconds=50))
-@pytest.mark.gen_test
 async def test_a_slow_client_is_no_silence_of_the_provider(running, provider):
     client = await begin(running, len(BEGIN + END))
     _, reader, writer = await provider.request()

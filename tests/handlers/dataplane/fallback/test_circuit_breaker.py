@@ -37,7 +37,6 @@ async def send(running, conversation, **extra):
 
 @AFTER_TWO_FAILURES
 @pytest.mark.parametrize("failure", [overloaded(), overloaded_event(), RESET], ids=["529", "event", "reset"])
-@pytest.mark.gen_test
 async def test_after_enough_failures_the_upstream_is_not_asked_and_the_call_is_recorded(running, failure):
     running.upstream.play(failure)
     for _ in range(2):
@@ -61,7 +60,6 @@ async def test_after_enough_failures_the_upstream_is_not_asked_and_the_call_is_r
 
 
 @AFTER_TWO_FAILURES
-@pytest.mark.gen_test
 async def test_openais_own_words_for_an_overload_in_a_stream_count_as_failures(running):
     error = b'{"type":"error","error":{"type":"service_unavailable_error","code":"server_is_overloaded"}}'
     failed = b'{"type":"response.failed","response":{"error":{"code":"server_is_overloaded"}}}'
@@ -73,7 +71,6 @@ async def test_openais_own_words_for_an_overload_in_a_stream_count_as_failures(r
 
 
 @AFTER_TWO_FAILURES
-@pytest.mark.gen_test
 async def test_another_model_and_another_route_have_circuits_of_their_own(running):
     running.upstream.play(overloaded())
     for _ in range(3):
@@ -94,7 +91,6 @@ async def test_another_model_and_another_route_have_circuits_of_their_own(runnin
     circuit_breaker_timeout=timedelta(0),
     circuit_breaker_max_requests=1,
 )
-@pytest.mark.gen_test
 async def test_a_probe_whose_client_leaves_makes_room_for_the_next(running):
     running.upstream.play(overloaded())
     await send(running, MESSAGES)
@@ -113,7 +109,6 @@ async def test_a_probe_whose_client_leaves_makes_room_for_the_next(running):
     await running.ended(4)
 
 
-@pytest.mark.gen_test
 async def test_without_a_breaker_a_failing_upstream_is_asked_every_time(running):
     running.upstream.play(overloaded())
     assert [(await send(running, MESSAGES)).status for _ in range(7)] == [529] * 7

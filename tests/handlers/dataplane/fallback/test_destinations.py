@@ -36,7 +36,6 @@ from upstream.providers.provider import Availability
 __all__ = ["again", "bridge_settings", "others", "upstreams"]
 
 
-@pytest.mark.gen_test
 async def test_an_own_key_stored_things_and_forms_under_way_go_to_the_named_provider_alone(
     running, upstreams, again, monkeypatch
 ):
@@ -76,7 +75,6 @@ async def test_an_own_key_stored_things_and_forms_under_way_go_to_the_named_prov
         await running.ended(calls)
 
 
-@pytest.mark.gen_test
 async def test_a_provider_that_cannot_take_the_call_is_passed_over(running, upstreams, monkeypatch):
     table = running.bridge.routing.table
     spare, pools = table.providers["spare"], table.key_pools
@@ -99,7 +97,6 @@ async def test_a_provider_that_cannot_take_the_call_is_passed_over(running, upst
         await running.ended(calls)
 
 
-@pytest.mark.gen_test
 async def test_a_provider_whose_use_a_policy_denies_is_not_asked(running, upstreams, again):
     # a provider that a policy denies is not asked
     hold(running, Policy(models=Models(deny=[ModelPattern(provider="spare", model="*")])))
@@ -136,7 +133,6 @@ async def test_a_provider_whose_use_a_policy_denies_is_not_asked(running, upstre
 
 
 @pytest.mark.bridge(weights=(2, 1, 0))
-@pytest.mark.gen_test
 async def test_with_weights_each_session_keeps_its_provider(running, upstreams):
     play(upstreams, OK, OK, OK)
     went = {}
@@ -158,7 +154,6 @@ async def test_with_weights_each_session_keeps_its_provider(running, upstreams):
 
 
 @pytest.mark.bridge(weights=(1, 1000, 0))
-@pytest.mark.gen_test
 async def test_a_call_that_was_sent_elsewhere_falls_back_to_the_named_provider(running, upstreams):
     play(upstreams, OK, reply(503), OK)
     assert (await send(running)).header("X-AI-Bridge-Provider") is None

@@ -89,7 +89,6 @@ def tries(one):
     return [(each["provider_name"], each["status"], each["error"] and each["error"]["type"]) for each in one["tries"]]
 
 
-@pytest.mark.gen_test
 async def test_after_a_429_5xx_or_no_answer_the_next_provider_gets_the_same_bytes(running, upstreams, again):
     # after a 429 or 5xx the next provider answers
     for calls, status in enumerate((429, 500, 502, 503, 504, 529), start=1):
@@ -126,7 +125,6 @@ async def test_after_a_429_5xx_or_no_answer_the_next_provider_gets_the_same_byte
 
 
 @pytest.mark.bridge(anthropic_base_url="http://127.0.0.1:9/")
-@pytest.mark.gen_test
 async def test_who_takes_no_connection_is_asked_twice_and_then_followed(running, upstreams):
     play(upstreams[1:], OK)
     assert (await send(running)).status == 200
@@ -135,7 +133,6 @@ async def test_who_takes_no_connection_is_asked_twice_and_then_followed(running,
 
 
 @pytest.mark.expects_log("provider key refused")
-@pytest.mark.gen_test
 async def test_other_refusals_of_the_first_provider_are_the_answer(running, upstreams, log_watch):
     for calls, status in enumerate((400, 404, 401), start=1):
         play(upstreams, reply(status, '{"first":1}'), OK)
@@ -149,7 +146,6 @@ async def test_other_refusals_of_the_first_provider_are_the_answer(running, upst
 
 
 @pytest.mark.expects_log("provider key refused")
-@pytest.mark.gen_test
 async def test_what_is_told_where_no_provider_succeeds_is_the_first_answer_or_failure(running, upstreams, again):
     # without a success the first answer stands
     for calls, later in enumerate((reply(404), reply(503), LIMITED, RESET, reply(400)), start=1):
@@ -192,7 +188,6 @@ async def test_what_is_told_where_no_provider_succeeds_is_the_first_answer_or_fa
 @pytest.mark.bridge(
     circuit_breaker_enabled=True, circuit_breaker_failure_threshold=1, circuit_breaker_timeout=timedelta(hours=1)
 )
-@pytest.mark.gen_test
 async def test_a_provider_with_an_open_circuit_is_left_out(running, upstreams):
     play(upstreams, reply(503), OK)
     for _ in range(2):
@@ -208,7 +203,6 @@ async def test_a_provider_with_an_open_circuit_is_left_out(running, upstreams):
 @pytest.mark.bridge(
     circuit_breaker_enabled=True, circuit_breaker_failure_threshold=1, circuit_breaker_timeout=timedelta(hours=1)
 )
-@pytest.mark.gen_test
 async def test_with_every_circuit_open_the_client_is_told_so(running, upstreams):
     play(upstreams, reply(503), reply(503), reply(503))
     assert (await send(running)).status == 503
@@ -224,7 +218,6 @@ async def test_with_every_circuit_open_the_client_is_told_so(running, upstreams)
 
 
 @pytest.mark.bridge(anthropic_key=("sk-one-0123456789", "sk-two-0123456789"))
-@pytest.mark.gen_test
 async def test_the_keys_of_a_provider_come_before_other_providers(running, upstreams):
     upstreams[0].play(LIMITED)
     play(upstreams[1:], OK)
@@ -242,7 +235,6 @@ async def test_the_keys_of_a_provider_come_before_other_providers(running, upstr
 
 
 @pytest.mark.bridge(anthropic_key=("sk-one-0123456789", "sk-two-0123456789"), anthropic_fallback=())
-@pytest.mark.gen_test
 async def test_a_call_that_took_a_second_key_has_its_tries_too(running, upstreams):
     upstreams[0].play(LIMITED)
     upstreams[0].play(OK)
@@ -251,7 +243,6 @@ async def test_a_call_that_took_a_second_key_has_its_tries_too(running, upstream
 
 
 @pytest.mark.bridge(weights=(1, 1000, 0))
-@pytest.mark.gen_test
 async def test_an_error_of_the_bridge_names_the_provider_that_it_is_about(running, upstreams):
     play(upstreams, RESET, RESET, RESET)
     response = await send(running)
@@ -261,7 +252,6 @@ async def test_an_error_of_the_bridge_names_the_provider_that_it_is_about(runnin
     assert response.header("X-AI-Bridge-Interception-Id") == (await recorded(running))["id"]
 
 
-@pytest.mark.gen_test
 async def test_each_move_is_counted_and_a_stream_or_client_that_breaks_off_ends_all(running, upstreams, again):
     # moves and calls in flight are counted by provider
     play(upstreams, LIMITED, OK)

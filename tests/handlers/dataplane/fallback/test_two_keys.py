@@ -63,7 +63,6 @@ def expected(requested):
     anthropic_key=KEYS, circuit_breaker_enabled=False, upstream_idle_timeout=timedelta(seconds=IDLE_SECONDS)
 )
 @pytest.mark.expects_log("provider key refused: provider=anthropic")
-@pytest.mark.gen_test
 async def test_each_call_gets_one_answer_of_the_provider_and_one_record_of_it(running):
     random = Random(3)
     fates = random.sample(FATES, len(FATES))

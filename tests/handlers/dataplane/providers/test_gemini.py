@@ -31,7 +31,6 @@ def seen(request):
     return request.target, [(name, value) for name in NAMES for value in request.header(name)]
 
 
-@pytest.mark.gen_test
 async def test_a_token_or_key_stands_where_googles_clients_put_it_and_goes_as_a_header(gemini):
     # a token lets in wherever googles clients put it and stays here
     gemini.upstream.play(OK)
@@ -87,7 +86,6 @@ async def test_a_token_or_key_stands_where_googles_clients_put_it_and_goes_as_a_
     assert request.target == "/v1beta/models/gemini-3:generateContent?alt=sse"
 
 
-@pytest.mark.gen_test
 async def test_a_path_names_the_model_and_what_comes_passes_unchanged_and_is_recorded(gemini):
     # the path names the model however it is written and goes on as it came
     gemini.upstream.play(OK)
@@ -143,7 +141,6 @@ async def test_a_path_names_the_model_and_what_comes_passes_unchanged_and_is_rec
         (429, {"retryDelay": "34s"}),
     ],
 )
-@pytest.mark.gen_test
 async def test_a_key_that_google_refuses_in_its_body_is_followed_by_the_next(gemini, status, detail):
     body = json.dumps({"error": {"code": status, "details": [detail]}}).encode()
     refusal = b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % (status, len(body))
@@ -157,7 +154,6 @@ async def test_a_key_that_google_refuses_in_its_body_is_followed_by_the_next(gem
 
 
 @pytest.mark.bridge(rate_limit=1)
-@pytest.mark.gen_test
 async def test_a_refusal_by_a_limit_says_in_the_body_when_to_come_back(gemini):
     gemini.upstream.play(OK)
     client = await gemini.client()

@@ -52,7 +52,6 @@ def credentials(request):
     return [(name, value) for name in CREDENTIALS for value in request.header(name)]
 
 
-@pytest.mark.gen_test
 async def test_a_call_goes_to_the_path_and_with_the_credential_of_its_type(types):
     types.upstream.play(OK)
     client = await types.client()
@@ -78,7 +77,6 @@ async def test_a_call_goes_to_the_path_and_with_the_credential_of_its_type(types
         assert named == (path.split("/")[1], "my-gpt" if "my-gpt" in path else json.loads(sent)["model"]), path
 
 
-@pytest.mark.gen_test
 async def test_a_deployment_is_the_model_and_what_holds_for_it_holds_whatever_a_body_names(types):
     # a deployment names the model where the body does not
     types.upstream.play(OK)
@@ -143,7 +141,6 @@ async def test_a_deployment_is_the_model_and_what_holds_for_it_holds_whatever_a_
     assert float(calls[0]["cost"]["usd"]) > 1
 
 
-@pytest.mark.gen_test
 async def test_a_deployment_without_a_price_costs_what_the_model_of_the_response_does(types):
     body = b'{"model": "gpt-5-mini", "messages": []}'
     said = b'{"model":"gpt-4o-2024-08-06","usage":{"prompt_tokens":1000000,"completion_tokens":100000},"choices":[]}'
@@ -161,7 +158,6 @@ async def test_a_deployment_without_a_price_costs_what_the_model_of_the_response
 
 
 @pytest.mark.parametrize("name", ["copilot", "chatgpt"])
-@pytest.mark.gen_test
 async def test_what_is_each_users_own_is_asked_with_their_own_credential_alone(types, name):
     types.upstream.play(OK)
     client = await types.client()
@@ -186,7 +182,6 @@ async def test_what_is_each_users_own_is_asked_with_their_own_credential_alone(t
         ProviderSettings("open", ProviderType.AZURE, "", (KEY,), credential=Credential.NONE),
     )
 )
-@pytest.mark.gen_test
 async def test_a_credential_that_is_set_goes_in_the_place_of_the_types(types):
     types.upstream.play(OK)
     client = await types.client()
@@ -199,7 +194,6 @@ PATH = "/api/v2/aibridge/openai/v1/chat/completions"
 
 
 @pytest.mark.bridge(openai_key=())
-@pytest.mark.gen_test
 async def test_calls_go_out_with_a_token_and_are_recorded(running, entra):  # noqa: F811 - the fixture
     providers = dict(running.bridge.providers)
     authorizer = BearerAuthorizer(azure_fetcher(entra.environ()), time)
@@ -228,7 +222,6 @@ def routes(running):
 
 
 @pytest.mark.usefixtures("routes")
-@pytest.mark.gen_test
 async def test_an_added_route_is_passed_on_or_recorded_like_the_api_that_it_names(running):
     # an added route is passed on and others are not
     running.upstream.play(ANSWER)

@@ -39,7 +39,6 @@ async def call(running, path, body=BODY, headers=None):
     return await running.request("POST", f"/api/v2/aibridge/vertex{path}", headers or running.headers, body)
 
 
-@pytest.mark.gen_test
 async def test_a_call_goes_with_the_bridges_token_or_an_own_one_by_the_model_of_its_path(vertex):
     # a call goes with the bridges token and the version that it came with
     vertex.upstream.play(OK)
@@ -86,7 +85,6 @@ async def test_a_call_goes_with_the_bridges_token_or_an_own_one_by_the_model_of_
     assert request.header("Authorization") == ["Bearer ya29.own"]
 
 
-@pytest.mark.gen_test
 async def test_a_path_that_leads_out_of_the_project_or_the_region_is_refused(vertex):
     words = {404: "NOT_FOUND", 400: "INVALID_ARGUMENT"}
     place = "route not supported: the provider vertex serves the location us-central1 only."
@@ -122,7 +120,6 @@ async def test_a_path_that_leads_out_of_the_project_or_the_region_is_refused(ver
 
 @pytest.mark.parametrize("path", [GEMINI, f"{CLAUDE}:rawPredict"])
 @pytest.mark.expects_log(r"no credential: OSError: the key was deleted")
-@pytest.mark.gen_test
 async def test_a_credential_that_has_ended_is_an_error_in_the_dialect_and_recorded(vertex, path):
     providers = vertex.bridge.providers
     providers["vertex"] = replace(providers["vertex"], authorizer=BearerAuthorizer(expired, lambda: 1e9))

@@ -38,7 +38,6 @@ async def unavailable(*_):
 
 @pytest.mark.bridge(user_token_limit=1_000)
 @pytest.mark.expects_log("1 results of a batch are too long to read")
-@pytest.mark.gen_test
 async def test_results_are_recorded_as_far_as_they_came_and_others_passed_on(running, monkeypatch):
     # what is no results or compressed is passed on and not recorded
     await fetch(running, line("a"), status=404)
@@ -74,7 +73,6 @@ async def test_results_are_recorded_as_far_as_they_came_and_others_passed_on(run
 
 @pytest.mark.bridge(user_token_limit=1_000)
 @pytest.mark.expects_log("results of a batch cannot be recorded now; they are when it is fetched again: 2")
-@pytest.mark.gen_test
 async def test_results_that_could_not_be_recorded_are_when_they_are_fetched_again(running, monkeypatch):
     usage = {"input_tokens": 3, "output_tokens": 4}
     body = line("a") + line("b", usage={**usage, "iterations": [{"type": "compaction", "input_tokens": 100}]})

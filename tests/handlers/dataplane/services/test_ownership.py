@@ -50,7 +50,6 @@ OF_THE_RESPONSE = [
 ]
 
 
-@pytest.mark.gen_test
 async def test_a_stored_response_is_for_the_user_who_got_it_or_has_the_key(running, monkeypatch):
     # a stored response is for the user who got it
     await respond(running, running.headers)
@@ -105,7 +104,6 @@ async def test_a_stored_response_is_for_the_user_who_got_it_or_has_the_key(runni
 
 
 @pytest.mark.parametrize("name", ["request-id", "x-request-id"])
-@pytest.mark.gen_test
 async def test_an_id_that_a_provider_echoes_in_a_header_gives_access_to_nothing(running, name):
     other, body = await running.user("grace"), json.dumps(json.loads(RESPONSES.body) | {"id": "resp_other"}).encode()
     running.upstream.scripts[:] = [
@@ -119,7 +117,6 @@ async def test_an_id_that_a_provider_echoes_in_a_header_gives_access_to_nothing(
     assert await statuses(running, other, ("GET", f"/responses/{ID}"), ("GET", "/responses/resp_other")) == [404, 200]
 
 
-@pytest.mark.gen_test
 async def test_what_is_begun_in_the_background_is_found_and_cancelled_at_once(running, monkeypatch):
     # a background response can be cancelled as soon as its stream has begun
     monkeypatch.setattr(ownership, "WRITTEN_SECONDS", 5)
@@ -157,7 +154,6 @@ async def test_what_is_begun_in_the_background_is_found_and_cancelled_at_once(ru
     assert waits == [5]
 
 
-@pytest.mark.gen_test
 async def test_compaction_is_a_call_and_recorded_like_one(running):
     compacted = {
         "id": "resp_compacted",
@@ -174,7 +170,6 @@ async def test_compaction_is_a_call_and_recorded_like_one(running):
     assert running.upstream.requests[0].target == "/v1/responses/compact"
 
 
-@pytest.mark.gen_test
 async def test_what_a_body_names_is_nothing_that_the_bridge_saw_somebody_else_make(running):
     await respond(running, running.headers)
     await respond(running, running.headers, b'{"id": "file-of-ada", "object": "file"}', "/files")

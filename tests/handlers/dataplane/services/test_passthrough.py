@@ -23,7 +23,6 @@ def nothing_is_recorded(io_loop, running):
     assert io_loop.run_sync(lambda: count({})) == 0
 
 
-@pytest.mark.gen_test
 async def test_what_is_passed_on_goes_up_and_comes_down_unchanged_piece_by_piece(running):
     # a body goes up and its answer comes down unchanged
     running.upstream.play(JSON + b'Content-Length: 20\r\n\r\n{"input_tokens": 14}')
@@ -50,7 +49,6 @@ async def test_what_is_passed_on_goes_up_and_comes_down_unchanged_piece_by_piece
     assert (response.whole, response.header("Cache-Control")) == (True, "no-cache, no-transform")
 
 
-@pytest.mark.gen_test
 async def test_a_cut_or_a_client_that_leaves_ends_what_is_passed_on(running):
     # a body that was cut never looks complete
     for end in (CLOSE, RESET):
@@ -78,7 +76,6 @@ async def test_a_cut_or_a_client_that_leaves_ends_what_is_passed_on(running):
 CONTROL = "/api/v2/aibridge"
 
 
-@pytest.mark.gen_test
 async def test_who_asks_for_roots_needs_no_token(running):
     # who asks whether anybody is there needs no token
     for path in ("/anthropic", "/anthropic/", "/anthropic/api/hello", "/openai/api/hello"):
@@ -95,7 +92,6 @@ async def test_who_asks_for_roots_needs_no_token(running):
 
 
 @pytest.mark.bridge(rate_limit=2, rate_window=timedelta(hours=1))
-@pytest.mark.gen_test
 async def test_who_is_told_something_without_a_token_is_limited_by_address(running):
     requests = [("HEAD", f"{CONTROL}/openai"), ("GET", "/v1/models")] * 2
     responses = [await running.request(method, path, {}) for method, path in requests]

@@ -42,7 +42,6 @@ async def begin(running, gate):
     return client
 
 
-@pytest.mark.gen_test
 async def test_a_start_is_on_disk_before_the_upstream_is_asked_and_ends_if_its_client_left(
     running, data_dir, monkeypatch
 ):
@@ -84,7 +83,6 @@ async def test_a_start_is_on_disk_before_the_upstream_is_asked_and_ends_if_its_c
 
 
 @pytest.mark.bridge(record_policy=RecordPolicy.STRICT)
-@pytest.mark.gen_test
 async def test_under_strict_the_start_is_in_the_database_before_the_upstream_is_asked(running):
     gate = asyncio.Event()
     client = await begin(running, gate)
@@ -107,7 +105,6 @@ BACKGROUND = replace(
 
 @pytest.mark.parametrize(("conversation", "charged"), [(MESSAGES, [9, 10]), (BACKGROUND, [6, 7])])
 @pytest.mark.bridge(user_token_limit=1_000_000)
-@pytest.mark.gen_test
 async def test_what_a_long_stream_has_used_is_written_down_and_charged_while_it_lasts(
     running, monkeypatch, conversation, charged
 ):
@@ -154,7 +151,6 @@ async def call(running, prompt=f"My key is {KEY}."):
 
 
 @pytest.mark.bridge(structured_logging=True)
-@pytest.mark.gen_test
 async def test_each_record_is_one_json_line_without_credentials(running, lines):
     recorded = await call(running)
     written = lines()
@@ -172,7 +168,6 @@ async def test_each_record_is_one_json_line_without_credentials(running, lines):
     assert (ended["end_reason"], ended["status"], ended["upstream_request_id"]) == ("completed", "completed", "req_1")
 
 
-@pytest.mark.gen_test
 async def test_nothing_is_written_while_it_is_off(running, lines):
     await call(running)
     assert lines() == []
@@ -180,7 +175,6 @@ async def test_nothing_is_written_while_it_is_off(running, lines):
 
 @pytest.mark.bridge(structured_logging=True)
 @pytest.mark.parametrize(("keep", "text"), [(Keep.FULL, "Grüße"), (Keep.REDACTED, "")])
-@pytest.mark.gen_test
 async def test_a_response_that_is_recorded_in_full_is_a_line_too(running, lines, keep, text):
     hold(running, SharedPolicy(recording=RecordingRules(responses=keep)))
     await call(running)

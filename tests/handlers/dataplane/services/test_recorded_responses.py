@@ -74,7 +74,6 @@ async def play(running, name):
         ProviderSettings("bedrock", ProviderType.BEDROCK, "", (), region="us-east-1"),
     )
 )
-@pytest.mark.gen_test
 async def test_the_text_is_recorded_of_every_api_once_a_policy_says_so(everywhere):
     await play(everywhere, "chat")
     (without,) = await everywhere.ended(1)
@@ -91,7 +90,6 @@ async def test_the_text_is_recorded_of_every_api_once_a_policy_says_so(everywher
     assert [json.loads(line)["response"] for line in exported[:-1]] == [RECORDED] * len(ALL)
 
 
-@pytest.mark.gen_test
 async def test_responses_and_errors_are_recorded_for_those_who_may_read_prompts(running):
     # of a stream that is cut the text is recorded that came
     keep(running, responses=Keep.REDACTED)
@@ -118,7 +116,6 @@ async def test_responses_and_errors_are_recorded_for_those_who_may_read_prompts(
     assert read == ["audrey"]
 
 
-@pytest.mark.gen_test
 async def test_an_error_is_kept_where_no_policy_says_anything_of_responses(running):
     body = b'{"error": {"type": "invalid", "message": "xylophone"}}'
     for rules in ({"prompts": Keep.NONE}, {"responses": Keep.NONE}):

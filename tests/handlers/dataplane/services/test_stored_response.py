@@ -52,7 +52,6 @@ async def fetch(running, id_, body, *, method="GET", path="openai/v1/responses",
 @pytest.mark.bridge(
     further_providers=(ProviderSettings("azure", ProviderType.AZURE, "http://127.0.0.1/", ("key-of-azure",)),)
 )
-@pytest.mark.gen_test
 async def test_what_has_ended_in_the_background_and_tells_its_usage_is_recorded_alone(running):
     providers = running.bridge.providers
     providers["azure"] = replace(providers["azure"], base_url=running.upstream.url)
@@ -101,7 +100,6 @@ async def test_what_has_ended_in_the_background_and_tells_its_usage_is_recorded_
 
 
 @pytest.mark.bridge(user_token_limit=1_000)
-@pytest.mark.gen_test
 async def test_a_response_that_is_fetched_twice_at_once_is_recorded_and_charged_once(running):
     gate, body = asyncio.Event(), json.dumps(DONE).encode()
     running.upstream.scripts[:] = [(head(body) + body[:-1], gate, body[-1:])]
@@ -120,7 +118,6 @@ async def test_a_response_that_is_fetched_twice_at_once_is_recorded_and_charged_
 
 
 @pytest.mark.expects_log(LATER + "MongoDB is unavailable: gone")
-@pytest.mark.gen_test
 async def test_what_could_not_be_recorded_or_broke_off_is_recorded_when_it_is_fetched_again(running, monkeypatch):
     async def unavailable(*_):
         raise DatabaseUnavailableError("MongoDB is unavailable: gone")
@@ -140,7 +137,6 @@ async def test_what_could_not_be_recorded_or_broke_off_is_recorded_when_it_is_fe
 
 
 @pytest.mark.bridge(user_token_limit=1_000)
-@pytest.mark.gen_test
 async def test_a_client_that_leaves_once_it_has_the_response_is_charged_for_it(running, monkeypatch):
     find, asked, answered = running.bridge.interceptions.find_usage, asyncio.Event(), asyncio.Event()
 
@@ -165,7 +161,6 @@ async def test_a_client_that_leaves_once_it_has_the_response_is_charged_for_it(r
     assert (recorded["end_reason"], await used(running, LimitKind.TOKENS)) == ("completed", 7)
 
 
-@pytest.mark.gen_test
 async def test_a_stream_that_ends_while_its_response_is_fetched_tells_the_usage_alone(running, monkeypatch):
     monkeypatch.setattr(module, "WRITTEN_SECONDS", 0)
     find, gate = running.bridge.interceptions.find_usage, asyncio.Event()
@@ -190,7 +185,6 @@ async def test_a_stream_that_ends_while_its_response_is_fetched_tells_the_usage_
 
 
 @pytest.mark.bridge(user_token_limit=1_000)
-@pytest.mark.gen_test
 async def test_a_client_that_leaves_in_the_middle_of_the_response_is_charged_for_it(running):
     body, left = json.dumps(DONE).encode(), asyncio.Event()
     running.upstream.scripts[:] = [(head(body) + body[:20], left, body[20:])]
@@ -208,7 +202,6 @@ async def test_a_client_that_leaves_in_the_middle_of_the_response_is_charged_for
 
 
 @pytest.mark.bridge(user_token_limit=1_000)
-@pytest.mark.gen_test
 async def test_what_broke_off_before_its_usage_is_fetched_once_more_by_the_bridge(running):
     item = {"type": "response.output_item.done", "output_index": 0, "item": {"type": "message", "content": []}}
     begun, body = b"data: " + json.dumps(item).encode() + b"\n\n", json.dumps(DONE).encode()
@@ -251,7 +244,6 @@ async def test_what_broke_off_before_its_usage_is_fetched_once_more_by_the_bridg
         for one in (False, True)
     ],
 )
-@pytest.mark.gen_test
 async def test_where_tokens_are_used_up_batches_are_cancelled_and_no_response_is_sent(running, reserves):
     await fetch(running, "resp_1", json.dumps(DONE).encode())
     assert await used(running, LimitKind.TOKENS) == 7, reserves

@@ -27,7 +27,6 @@ def ada(io_loop, identities):
     return io_loop.run_sync(lambda: identities.add_user("ada", role=Role.MEMBER))
 
 
-@pytest.mark.gen_test
 async def test_of_those_who_fetch_at_the_same_moment_one_gets_the_token(programs, identities, ada):
     codes = await programs.begin("program", "192.0.2.1")
     await programs.answer(codes.user_code, allow=True, author=Author(ada))
@@ -36,7 +35,6 @@ async def test_of_those_who_fetch_at_the_same_moment_one_gets_the_token(programs
     assert len(await identities.list_tokens("ada")) == 1
 
 
-@pytest.mark.gen_test
 async def test_a_program_asks_again_where_the_database_fails_while_its_token_is_made(
     programs, identities, ada, database
 ):

@@ -66,7 +66,6 @@ async def is_let_in(server, session):
     return True
 
 
-@pytest.mark.gen_test
 async def test_a_session_is_over_after_disuse_after_its_lifetime_and_with_its_token(server, clock):
     session = await sign_in(server)
     clock.passed += 2 * HOUR - timedelta(seconds=1)
@@ -94,7 +93,6 @@ async def test_a_session_is_over_after_disuse_after_its_lifetime_and_with_its_to
     assert await server[1].page("ada", limit=10, offset=0) == (0, [])
 
 
-@pytest.mark.gen_test
 async def test_who_signed_out_is_out_at_once_here_and_soon_elsewhere(server, elsewhere, clock):
     session, other = await sign_in(server), await sign_in(server)
     assert await is_let_in(server, session)
@@ -106,7 +104,6 @@ async def test_who_signed_out_is_out_at_once_here_and_soon_elsewhere(server, els
     assert await is_let_in(server, other)
 
 
-@pytest.mark.gen_test
 async def test_a_user_has_so_many_sessions_and_one_more_ends_the_least_recently_used(server, clock, monkeypatch):
     monkeypatch.setattr("storage.accounts.sign_in.sign_ins.MAX_SESSIONS", 3)
     sessions = []

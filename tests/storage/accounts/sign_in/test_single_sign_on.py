@@ -32,14 +32,12 @@ def make(database, identities, groups):
     return lambda **options: SingleSignOn(database, identities, groups, now=now, **options)
 
 
-@pytest.mark.gen_test
 async def test_a_person_in_two_tabs_at_once_becomes_one_user(make, identities):
     users = await asyncio.gather(*(make().admit(claimed()) for _ in range(4)))
     assert len({user.id for user in users}) == 1
     assert len(await identities.list_users()) == 1
 
 
-@pytest.mark.gen_test
 async def test_the_same_subject_of_another_issuer_is_somebody_else(make):
     first = await make().admit(claimed())
     other = Claimed(issuer="https://other.example", subject="s-1", username="hopper", name="")
@@ -48,7 +46,6 @@ async def test_the_same_subject_of_another_issuer_is_somebody_else(make):
     assert second.name == "hopper"
 
 
-@pytest.mark.gen_test
 async def test_two_owners_who_lose_the_role_at_once_are_not_both_without_it(make, database, expected_logs):
     expected_logs.append("stays the only owner")
     people = [claimed(f"s-{number}", f"user-{number}", role=Role.OWNER) for number in range(2)]
@@ -58,7 +55,6 @@ async def test_two_owners_who_lose_the_role_at_once_are_not_both_without_it(make
     assert await database.users.count_documents({"role": "owner"}) == 1
 
 
-@pytest.mark.gen_test
 async def test_groups_are_made_once_however_many_claim_them(make, groups):
     people = [claimed(f"s-{number}", f"user-{number}", groups=("new", "not allowed")) for number in range(4)]
     users = await asyncio.gather(*(make(makes_groups=True).admit(person) for person in people))

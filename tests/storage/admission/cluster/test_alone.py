@@ -74,7 +74,6 @@ async def test_what_one_server_may_admit_that_is_cut_off_is_left_to_it(database)
 
 
 @pytest.mark.expects_log(ALONE)
-@pytest.mark.gen_test
 async def test_the_only_server_has_the_whole_limit_when_it_decides_alone(database):
     async with servers(1, database, round_seconds=SHORT_ROUND_SECONDS) as (ada,):
         held = await burst([ada], 20, [rate(60), slots(30)])

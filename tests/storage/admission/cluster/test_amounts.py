@@ -27,7 +27,6 @@ from tests.storage.admission.cluster.servers import (
 )
 
 
-@pytest.mark.gen_test
 async def test_what_others_charged_is_known_after_a_heartbeat(database):
     async with servers(2, database) as (ada, bob):
         limits = [tokens(1_000), budget(5_000)]
@@ -44,7 +43,6 @@ async def test_what_others_charged_is_known_after_a_heartbeat(database):
         assert sorted(state.used for state in await bob.usage(5)) == [1_100, 3_500]
 
 
-@pytest.mark.gen_test
 async def test_every_server_tells_what_all_of_them_have_used(database):
     async with servers(2, database) as (ada, bob):
         limits = [slots(50), tokens(1_000), budget(5_000), rate(12)]
@@ -64,7 +62,6 @@ def this_month(months=0):
     return begin
 
 
-@pytest.mark.gen_test
 async def test_what_the_records_say_of_a_budget_counts_once_for_all_servers(database):
     later = [0]
     options = {"now_ns": lambda: uptime_ns() + later[0]}
@@ -91,7 +88,6 @@ async def test_what_the_records_say_of_a_budget_counts_once_for_all_servers(data
         assert (refused.refused_by.limit, refused.refused_by.used) == (budget(5_000), 5_000)
 
 
-@pytest.mark.gen_test
 async def test_a_budget_that_was_only_restored_is_told_of_when_it_is_used(database):
     later = [0]
     async with servers(2, database, now_ns=lambda: uptime_ns() + later[0]) as (ada, bob):
@@ -127,7 +123,6 @@ async def test_a_budget_is_restored_when_the_database_is_back(private_database, 
 
 
 @pytest.mark.expects_log(ALONE)
-@pytest.mark.gen_test
 async def test_what_is_charged_alone_leaves_its_window_and_its_period(database):
     later = [0]
     options = {"round_seconds": SHORT_ROUND_SECONDS, "now_ns": lambda: uptime_ns() + later[0]}
@@ -157,7 +152,6 @@ async def test_what_is_charged_alone_leaves_its_window_and_its_period(database):
         assert next(state.used for state in await ada.usage(9) if state.limit.kind is LimitKind.TOKENS) == 200
 
 
-@pytest.mark.gen_test
 async def test_what_is_reserved_elsewhere_is_held_back(database):
     async with servers(2, database) as (ada, bob):
         limits = [tokens(1_000, reserve=True)]

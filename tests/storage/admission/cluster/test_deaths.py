@@ -25,7 +25,6 @@ from tests.storage.admission.cluster.servers import (
 )
 
 
-@pytest.mark.gen_test
 async def test_the_slots_of_a_dead_server_are_free_when_its_lease_is_over(database):
     async with servers(2, database, waits=Waits(lease=0.3, missing=MISSING_SECONDS, dead=0.3)) as (ada, dead):
         assert admitted(await burst([dead], 8, [slots(8)])) == 8
@@ -37,7 +36,6 @@ async def test_the_slots_of_a_dead_server_are_free_when_its_lease_is_over(databa
 
 
 @pytest.mark.parametrize("says", ["a new server in its folder", "the operator"])
-@pytest.mark.gen_test
 async def test_what_is_left_to_a_killed_server_is_free_when_somebody_says_that_it_is_gone(database, tmp_path, says):
     later = [0]
     async with servers(1, database, now_ns=lambda: uptime_ns() + later[0]) as (ada,):

@@ -62,7 +62,6 @@ def repeated(call, end=None, count=0):
     return altered(call, end, fingerprint=b"same", links=links, **({"retry_count": count} if count else {}))
 
 
-@pytest.mark.gen_test
 async def test_where_the_prompt_cache_broke_is_recorded_and_what_it_cost_is_summed_up(database):
     await derive(database)
     first, second, third, fourth = Call(1, "a"), Call(4, "a"), Call(9, "a"), Call(14, "a")
@@ -91,7 +90,6 @@ async def test_where_the_prompt_cache_broke_is_recorded_and_what_it_cost_is_summ
     assert (day["lost_tokens"], day["lost"].to_decimal()) == (1000, Decimal("0.003"))
 
 
-@pytest.mark.gen_test
 async def test_what_was_written_for_an_hour_says_so_in_either_form(database):
     lines = (
         '{"cache_creation":{"ephemeral_1h_input_tokens":5}}',
@@ -111,7 +109,6 @@ async def test_what_was_written_for_an_hour_says_so_in_either_form(database):
 @pytest.mark.parametrize(
     ("models", "lost"), [(("", "claude-opus-4-8"), 0), (("gpt-4o",), 1000)], ids=["an advisor", "a deployment"]
 )
-@pytest.mark.gen_test
 async def test_a_call_with_an_advisor_which_has_a_cache_of_its_own_is_compared_with_none(database, models, lost):
     packed = read_blocks(b'{"messages":[1]}')
     await write(database, cached(Call(1, "a"), packed, read=0, written=1000))
@@ -121,7 +118,6 @@ async def test_a_call_with_an_advisor_which_has_a_cache_of_its_own_is_compared_w
     assert (session["interceptions"], session["lost_tokens"]) == (2, lost)
 
 
-@pytest.mark.gen_test
 async def test_a_true_end_is_compared_though_a_presumed_one_was_added(database):
     first, second = Call(1, "a"), Call(4, "a")
     packed = read_blocks(b'{"messages":[1]}')
@@ -145,7 +141,6 @@ def failed(call, tokens=7):
 
 
 @pytest.mark.parametrize("at_once", [True, False])
-@pytest.mark.gen_test
 async def test_tries_of_one_call_are_linked_and_what_the_earlier_ones_cost_is_summed_up(database, at_once):
     await derive(database)
     first, second, third, other = Call(1, "a"), Call(4, "a"), Call(8, "a"), Call(12, "a")
@@ -163,7 +158,6 @@ async def test_tries_of_one_call_are_linked_and_what_the_earlier_ones_cost_is_su
         await derived_job(database).recount(NOON, None)  # leaves it as it is
 
 
-@pytest.mark.gen_test
 async def test_a_client_that_counts_its_tries_is_believed(database):
     second, third = Call(1, "a"), Call(4, "a")
     await write(database, repeated(second, failed(second), 1), repeated(third, count=2))
@@ -171,7 +165,6 @@ async def test_a_client_that_counts_its_tries_is_believed(database):
     assert await tries(database, 1, 4) == [(1, None, None), (2, 3, second.id)]
 
 
-@pytest.mark.gen_test
 async def test_a_presumed_end_makes_no_retry_until_the_true_one_is_known(database):
     first, second = Call(1, "a"), Call(4, "a")
     await write(database, repeated(first, failed(first)), second.presumed_end())
@@ -184,7 +177,6 @@ async def test_a_presumed_end_makes_no_retry_until_the_true_one_is_known(databas
     assert (session["interceptions"], session["retries"]) == (2, 1)
 
 
-@pytest.mark.gen_test
 async def test_of_a_prompt_a_session_has_the_beginning_and_a_clients_own_is_none(database):
     await keep(database, Call(1, prompt="é" * 200_000), Call(2, "a", prompt="\U0001f300" * 5_000))
     await keep(database, Call(3, "b", prompt="fix it"), Call(4, "b", second=5, prompt="[NOTE]", synthetic=True))

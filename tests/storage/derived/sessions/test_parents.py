@@ -52,7 +52,6 @@ def apart(user, *calls):
     return [replace(call, number=10 * user + call.number, initiator=UUID(int=user)) for call in calls]
 
 
-@pytest.mark.gen_test
 async def test_nothing_is_its_own_ancestor(database):
     await keep(
         database,
@@ -63,7 +62,6 @@ async def test_nothing_is_its_own_ancestor(database):
     assert await places(database) == {1: NO_THREAD, 2: NO_THREAD, 3: (2, 2)}
 
 
-@pytest.mark.gen_test
 async def test_a_call_whose_parent_is_recorded_late_begins_a_session(database):
     await derive(database)
     await keep(database, replace(SECOND, session=None))
@@ -72,7 +70,6 @@ async def test_a_call_whose_parent_is_recorded_late_begins_a_session(database):
     assert await database.sessions.distinct("interceptions") == [1]
 
 
-@pytest.mark.gen_test
 async def test_any_text_may_be_an_id(database):
     ids = ["\0", "$where", "a.b", "\ud800", "{'$gt': ''}", "\U0001f300" * MAX_ID]
     for number, id_ in enumerate(ids):
@@ -138,7 +135,6 @@ def given_to(document):
 A, B = ToolResult(id="a", bytes=7, is_error=True), ToolResult(id="b", bytes=9)
 
 
-@pytest.mark.gen_test
 async def test_results_of_tool_calls_go_into_the_call_of_the_same_user_that_issued_them(database):
     others = [ToolResult(id=id_, bytes=1) for id_ in ("nobody's", "", "a")]  # "a" again: a secret may have been hidden
     answered = apart(1, FIRST, replace(SECOND, results=(*others, A, B)))
@@ -166,7 +162,6 @@ async def sessions(database):
 
 
 @pytest.mark.parametrize("calls", [(OPENING, REPLY, LAST), CHAIN], ids=["messages", "responses"])
-@pytest.mark.gen_test
 async def test_a_conversation_is_one_session_of_a_thread_for_each_prompt(database, calls):
     await keep(database, *calls)
     assert await sessions(database) == {1: [1, 2, 3]}
@@ -174,13 +169,11 @@ async def test_a_conversation_is_one_session_of_a_thread_for_each_prompt(databas
     assert not any({"parent_id", "root_id"} & set(call) for call in found)
 
 
-@pytest.mark.gen_test
 async def test_the_same_opening_without_an_answer_begins_a_session_each_time(database):
     await keep(database, OPENING, replace(OPENING, number=2), replace(OPENING, number=3))
     assert await sessions(database) == {1: [1], 2: [2], 3: [3]}
 
 
-@pytest.mark.gen_test
 async def test_of_several_openings_the_latest_before_it_is_gone_on_with(database):
     await keep(database, OPENING, replace(OPENING, number=2), replace(REPLY, number=3), replace(OPENING, number=4))
     assert await sessions(database) == {1: [1], 2: [2, 3], 4: [4]}
@@ -194,7 +187,6 @@ def pairs(first, second, others):
         yield replace(second, number=10 * number + 2, second=2, **own)
 
 
-@pytest.mark.gen_test
 async def test_what_is_not_the_same_conversation_is_not_gone_on_with(database):
     too_long_ago = {"second": -CONVERSATION_PAUSE.total_seconds() + 1.999}
     others = {"initiator": BOB}, {"client": "Continue"}, {"session": "session-1"}, {"says": b"0"}, too_long_ago
@@ -204,7 +196,6 @@ async def test_what_is_not_the_same_conversation_is_not_gone_on_with(database):
     assert len(found) == 10
 
 
-@pytest.mark.gen_test
 async def test_the_steps_of_an_agent_are_in_the_session_of_the_conversation(database):
     asks = replace(REPLY, issues=("a",))
     step = Call(3, answers="a", says=b"3", repeats=b"2", issues=("b",))

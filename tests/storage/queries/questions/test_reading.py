@@ -36,7 +36,6 @@ def test_mongodb_gives_up_before_the_driver_does():
     assert 0 < reading.MAX_MS < database_module.OPTIONS["socketTimeoutMS"]
 
 
-@pytest.mark.gen_test
 async def test_an_aggregation_that_takes_too_long_does_not_lose_the_database(database, mongodb_uri, monkeypatch):
     await database.sessions.insert_many([{"_id": number} for number in range(1_000)])
     monkeypatch.setattr(database_module, "OPTIONS", {**database_module.OPTIONS, "socketTimeoutMS": 1_500})

@@ -29,7 +29,6 @@ async def validated(database):
     await collection.database.command({"collMod": collection.name, "validator": rule})
 
 
-@pytest.mark.gen_test
 async def test_an_acknowledgement_means_a_majority_has_it_on_disk(private_database, commands):
     seen = []
     commands.started = lambda event: seen.append(event.command.get("writeConcern"))
@@ -45,7 +44,6 @@ BAD = {
 }
 
 
-@pytest.mark.gen_test
 async def test_an_operation_that_is_refused_keeps_no_other_from_being_written(database):
     await validated(database)
     for (case, (make, fields, code)), position in product(BAD.items(), (0, 3, 6)):
@@ -61,7 +59,6 @@ async def test_an_operation_that_is_refused_keeps_no_other_from_being_written(da
         ), (case, position)
 
 
-@pytest.mark.gen_test
 async def test_a_write_that_no_majority_can_acknowledge_is_not_acknowledged(private_database):
     private_database.interceptions = private_database.interceptions.with_options(write_concern=WriteConcern(w=7))
     with pytest.raises(DatabaseUnavailableError, match=r"^MongoDB (is unavailable|does not take records): "):

@@ -70,7 +70,6 @@ def looks(io_loop, folder, database):
     io_loop.run_sync(end)
 
 
-@pytest.mark.gen_test
 async def test_what_belongs_to_a_process_is_left_to_it_until_it_is_gone(folder, looks, database):
     await looks.first()
     await leave_behind(folder / "1", 1)
@@ -85,7 +84,6 @@ async def test_what_belongs_to_a_process_is_left_to_it_until_it_is_gone(folder, 
 @pytest.mark.expects_log(
     r"^WARNING storage\.recording\.outbox\.writer: records in .*/spool/[12] cannot be read: (Too many levels|No such file)"
 )
-@pytest.mark.gen_test
 async def test_a_folder_that_cannot_be_used_is_logged_and_read_once_it_can_be(folder, looks, database):
     await looks.first()
     await leave_behind(folder / "1", 1)

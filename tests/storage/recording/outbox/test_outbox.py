@@ -87,7 +87,6 @@ async def read(outbox):
     return operations
 
 
-@pytest.mark.gen_test
 async def test_every_operation_is_on_disk_at_once_and_leaves_it_when_the_database_has_it(tmp_path):
     async with opened(tmp_path) as outbox:
         result = add_start(outbox, 1)
@@ -99,7 +98,6 @@ async def test_every_operation_is_on_disk_at_once_and_leaves_it_when_the_databas
         assert (outbox.queued, on_disk(tmp_path), outbox.size) == (0, [], 0)
 
 
-@pytest.mark.gen_test
 async def test_what_is_in_memory_overtakes_records_in_the_spool_alone(tmp_path):
     async with opened(tmp_path) as outbox:
         outbox.mark_unavailable()
@@ -116,7 +114,6 @@ async def test_what_is_in_memory_overtakes_records_in_the_spool_alone(tmp_path):
         assert (outbox.queued, on_disk(tmp_path)) == (0, [])
 
 
-@pytest.mark.gen_test
 async def test_nothing_waits_when_everything_is_in_the_database_and_not_before(tmp_path):
     async with opened(tmp_path) as outbox:
         add(outbox, end(1))
@@ -136,7 +133,6 @@ async def test_nothing_waits_when_everything_is_in_the_database_and_not_before(t
 @pytest.mark.expects_log(
     r"^ERROR storage\.recording\.outbox\.outbox: the spool cannot be written: No such file or directory$"
 )
-@pytest.mark.gen_test
 async def test_where_the_spool_cannot_be_written_starts_wait_for_the_database(tmp_path):
     async with opened(tmp_path / "spool") as outbox:
         (tmp_path / "spool").rename(tmp_path / "elsewhere")
@@ -150,7 +146,6 @@ async def test_where_the_spool_cannot_be_written_starts_wait_for_the_database(tm
 
 
 @pytest.mark.expects_log(FULL)
-@pytest.mark.gen_test
 async def test_an_end_the_spool_has_not_got_is_not_let_go_with_its_start(tmp_path):
     async with opened(tmp_path, room=2) as outbox:
         add_start(outbox, 1)
@@ -180,7 +175,6 @@ class Disk:
 
 
 @pytest.mark.expects_log(UNSYNCED)
-@pytest.mark.gen_test
 async def test_a_disk_that_does_not_sync_is_trouble_until_it_takes_a_record(tmp_path):
     disk = Disk()
     async with opened(tmp_path, fsync=disk.sync) as outbox:

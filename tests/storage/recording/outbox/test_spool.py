@@ -124,7 +124,6 @@ def test_whatever_became_of_the_tail_all_records_before_it_come_back(run_apart, 
 @pytest.mark.expects_log(
     r"^ERROR storage\.recording\.outbox\.spool: unreadable bytes of the spool: 3, kept in .*/0000000000000001\.damaged from byte 9 on$"
 )
-@pytest.mark.gen_test
 async def test_a_torn_tail_is_kept_for_a_look_and_its_name_not_used_again(tmp_path):
     (tmp_path / "0000000000000001.journal").write_bytes(frame(b"a") + b"\x07\x00\x00")
     spool = Spool(tmp_path)
@@ -138,7 +137,6 @@ async def test_a_torn_tail_is_kept_for_a_look_and_its_name_not_used_again(tmp_pa
 
 
 @pytest.mark.expects_log(r"^ERROR storage\.recording\.outbox\.spool: unreadable bytes of the spool: 18, kept in ")
-@pytest.mark.gen_test
 async def test_damage_found_while_reading_loses_what_is_behind_it_in_its_file_only(tmp_path):
     spool = Spool(tmp_path, file_bytes=3 * (FRAME_BYTES + 1), max_bytes=1000)
     leave(spool, b"a", b"b", b"c", b"d")
@@ -149,7 +147,6 @@ async def test_damage_found_while_reading_loses_what_is_behind_it_in_its_file_on
     spool.close()
 
 
-@pytest.mark.gen_test
 async def test_a_disk_that_takes_no_more_fails_the_record_and_leaves_nothing_of_it(tmp_path):
     spool = Spool(tmp_path)
     leave(spool, b"before")
@@ -163,7 +160,6 @@ async def test_a_disk_that_takes_no_more_fails_the_record_and_leaves_nothing_of_
     assert files(tmp_path) == []
 
 
-@pytest.mark.gen_test
 async def test_syncing_has_on_the_disk_what_was_written_and_the_folder_once(tmp_path):
     synced = []
     spool = Spool(tmp_path, file_bytes=FRAME_BYTES + 1, fsync=lambda descriptor: synced.append(name_of(descriptor)))
@@ -183,7 +179,6 @@ async def test_syncing_has_on_the_disk_what_was_written_and_the_folder_once(tmp_
 
 
 @pytest.mark.parametrize("failing", [0, 1], ids=["the file", "the folder"])
-@pytest.mark.gen_test
 async def test_after_a_failed_sync_the_file_is_not_written_again(tmp_path, failing):
     spool = Spool(tmp_path, fsync=failing_once(failing))
     a = spool.append(b"a")
@@ -197,7 +192,6 @@ async def test_after_a_failed_sync_the_file_is_not_written_again(tmp_path, faili
     spool.close()
 
 
-@pytest.mark.gen_test
 async def test_two_processes_cannot_share_a_spool(tmp_path):
     spool = Spool(tmp_path)
     program = (
@@ -215,7 +209,6 @@ async def test_two_processes_cannot_share_a_spool(tmp_path):
     Spool(tmp_path).close()
 
 
-@pytest.mark.gen_test
 async def test_nobody_else_may_read_the_files(tmp_path):
     mask = os.umask(0)
     try:

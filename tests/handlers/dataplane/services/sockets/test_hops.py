@@ -50,7 +50,6 @@ class Cycle:
         self.receiver(self._client.drain_output())
 
 
-@pytest.mark.gen_test
 async def test_a_client_that_is_faster_than_the_provider_is_not_read_on():
     cycle = Cycle()
     hop, half = ClientHop(cycle, MAX_HELD_BYTES), b"x" * (MAX_HELD_BYTES // 2)
@@ -63,7 +62,6 @@ async def test_a_client_that_is_faster_than_the_provider_is_not_read_on():
     assert [await hop.receive(nullcontext), await hop.receive(nullcontext)] == [half, b"y"]
 
 
-@pytest.mark.gen_test
 async def test_until_a_close_is_answered_what_a_client_sends_is_read_and_dropped():
     cycle = Cycle()
     cycle.taken.set_result(None)
@@ -93,7 +91,6 @@ def test_what_has_arrived_of_a_provider_is_what_is_held_and_what_its_connection_
     assert hop.take_arrived() == []
 
 
-@pytest.mark.gen_test
 async def test_a_client_that_takes_nothing_is_not_read_on_until_it_does():
     cycle = Cycle()
     hop = ClientHop(cycle, 100)
@@ -107,7 +104,6 @@ async def test_a_client_that_takes_nothing_is_not_read_on_until_it_does():
     assert (cycle.is_reading, hop.is_drained) == (True, True)
 
 
-@pytest.mark.gen_test
 async def test_what_a_client_that_left_was_sent_is_not_taken_and_waits_for_nobody():
     cycle = Cycle()
     hop = ClientHop(cycle, 100)
@@ -118,7 +114,6 @@ async def test_what_a_client_that_left_was_sent_is_not_taken_and_waits_for_nobod
     assert not hop.is_drained
 
 
-@pytest.mark.gen_test
 async def test_a_binary_message_closes_with_1003_and_one_without_end_both_sides_with_1009(
     running, provider, opened, monkeypatch, again
 ):
@@ -143,7 +138,6 @@ async def test_a_binary_message_closes_with_1003_and_one_without_end_both_sides_
 
 
 @pytest.mark.parametrize("is_behind", [False, True])
-@pytest.mark.gen_test
 async def test_usage_counts_though_the_client_does_not_take_the_event_that_tells_it(
     running, provider, opened, monkeypatch, is_behind
 ):
@@ -167,7 +161,6 @@ async def test_usage_counts_though_the_client_does_not_take_the_event_that_tells
     client.transport.abort()  # closing it would wait for what it does not read
 
 
-@pytest.mark.gen_test
 async def test_a_client_that_takes_nothing_is_given_up(running, provider, opened, monkeypatch):
     monkeypatch.setattr(hops, "STALL_SECONDS", 0.05)
     client, upstream = await opened()

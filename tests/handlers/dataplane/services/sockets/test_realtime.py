@@ -47,7 +47,6 @@ def typed(text):
     )
 
 
-@pytest.mark.gen_test
 async def test_each_response_that_a_client_requests_is_recorded_with_its_tokens(running, provider, opened):
     client, upstream = await opened()
     (request,) = provider.requests
@@ -76,7 +75,6 @@ async def test_each_response_that_a_client_requests_is_recorded_with_its_tokens(
     assert running.bridge.overload.holding == 0
 
 
-@pytest.mark.gen_test
 async def test_a_response_that_the_provider_begins_by_itself_is_recorded(running, provider, opened):
     client, upstream = await opened()
     await client.send('{"type":"input_audio_buffer.append","audio":"AAAA"}')
@@ -89,7 +87,6 @@ async def test_a_response_that_the_provider_begins_by_itself_is_recorded(running
     assert running.bridge.overload.holding == 0
 
 
-@pytest.mark.gen_test
 async def test_a_response_that_began_by_itself_is_recorded_while_the_token_is_checked(running, checking, opened):
     client, upstream = await opened()
     await checking.while_it_is_checked(upstream.send(event("response.created", "resp_1")))
@@ -100,7 +97,6 @@ async def test_a_response_that_began_by_itself_is_recorded_while_the_token_is_ch
     assert (await closing(client))[1] == UNRECOGNISED
 
 
-@pytest.mark.gen_test
 async def test_policies_hold_for_each_model_that_the_address_names(running, provider, opened):
     hold(running, SharedPolicy(models=Models(deny=["dear"])))
     many = "".join(f"&model=m{number}" for number in range(MAX_OTHER_MODELS))
@@ -108,7 +104,6 @@ async def test_policies_hold_for_each_model_that_the_address_names(running, prov
         assert ((await refusal(dial(running, PATH + query))).status_code, provider.requests) == (403, []), query
 
 
-@pytest.mark.gen_test
 async def test_a_handshake_counts_in_rates_and_needs_what_a_response_needs(running, provider, opened):
     for limits, status in (
         (PolicyLimits(rate=Rate(requests=0, window="1h")), 429),
@@ -124,7 +119,6 @@ async def test_a_handshake_counts_in_rates_and_needs_what_a_response_needs(runni
     assert (await refusal(dial(running, PATH))).status_code == 429
 
 
-@pytest.mark.gen_test
 async def test_a_policy_of_now_that_denies_the_model_of_the_address_ends_an_idle_websocket(
     running, provider, opened, monkeypatch
 ):
@@ -140,7 +134,6 @@ HEARD = "conversation.item.input_audio_transcription"
 MODEL = "gpt-4o-transcribe"
 
 
-@pytest.mark.gen_test
 async def test_a_transcription_is_a_call_with_a_model_a_policy_a_usage_and_a_record(running, provider, opened):
     client, upstream = await opened()
     update = json.dumps(
@@ -175,7 +168,6 @@ async def test_a_transcription_is_a_call_with_a_model_a_policy_a_usage_and_a_rec
 
 
 @pytest.mark.bridge(rate_limit=2, rate_window=timedelta(hours=1))
-@pytest.mark.gen_test
 async def test_a_response_beyond_a_limit_that_began_by_itself_is_cancelled_and_not_relayed(running, provider, opened):
     client, upstream = await opened()
     await exchange(client, upstream, event("response.created", "resp_1"), done("resp_1"))
@@ -184,7 +176,6 @@ async def test_a_response_beyond_a_limit_that_began_by_itself_is_cancelled_and_n
     assert running.bridge.overload.holding == 0
 
 
-@pytest.mark.gen_test
 async def test_a_browser_offers_the_token_as_a_subprotocol_and_the_provider_never_sees_it(running, provider, opened):
     offered = [
         "realtime",
@@ -203,6 +194,5 @@ async def test_a_browser_offers_the_token_as_a_subprotocol_and_the_provider_neve
 
 
 @pytest.mark.bridge(realtime_websocket=False)
-@pytest.mark.gen_test
 async def test_it_can_be_switched_off(running):
     assert (await refusal(dial(running, PATH))).status_code == 426

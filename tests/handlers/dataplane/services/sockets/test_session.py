@@ -37,7 +37,6 @@ def token_id_of(headers):
     return headers["Authorization"].removeprefix("Bearer ").partition("-")[0]
 
 
-@pytest.mark.gen_test
 @pytest.mark.bridge(max_concurrency=5)
 async def test_messages_go_through_unchanged_and_who_leaves_ends_its_calls(running, provider, opened, again):
     # messages go through unchanged and each response is recorded
@@ -93,7 +92,6 @@ async def test_messages_go_through_unchanged_and_who_leaves_ends_its_calls(runni
     assert lets_go(running)
 
 
-@pytest.mark.gen_test
 async def test_the_policies_and_groups_of_now_hold_for_a_response(running, provider, opened, again):
     # the text of each response is recorded where a policy says so
     hold(running, SharedPolicy(recording=RecordingRules(responses=Keep.FULL)))
@@ -121,7 +119,6 @@ async def test_the_policies_and_groups_of_now_hold_for_a_response(running, provi
     assert denied == [("ada", error["error"]["message"])]
 
 
-@pytest.mark.gen_test
 async def test_the_text_groups_and_errors_of_a_response_are_recorded_with_its_id(running, provider, opened, again):
     # responses of one websocket are found by its id and a warm up is marked
     client, upstream = await opened()
@@ -178,7 +175,6 @@ async def test_the_text_groups_and_errors_of_a_response_are_recorded_with_its_id
     assert [one["model"] for one in calls] == ["gpt-5", "gpt-5"]
 
 
-@pytest.mark.gen_test
 @pytest.mark.bridge(rate_limit=2)
 async def test_a_request_beyond_a_limit_is_an_error_event_and_goes_nowhere(running, provider, opened):
     client, upstream = await opened()
@@ -210,7 +206,6 @@ async def manage(running, method, path="", **fields):
         (("DELETE", {}), "The provider east was removed. Please ask an owner of AI Bridge."),
     ],
 )
-@pytest.mark.gen_test
 async def test_a_provider_that_is_switched_off_takes_no_more_responses(running, provider, opened, change, said):
     await manage(running, "POST", name="east", type="openai", base_url=provider.url)
     client, upstream = await opened(path=PATH.replace("/openai/", "/east/"))
@@ -231,7 +226,6 @@ async def test_a_provider_that_is_switched_off_takes_no_more_responses(running, 
     assert [(one["rule"], one["status"]) for one in refusals["results"]] == [("provider_unavailable", 503)]
 
 
-@pytest.mark.gen_test
 async def test_a_websocket_whose_token_is_not_valid_any_more_is_closed(running, provider, opened, monkeypatch):
     monkeypatch.setattr(session, "PING_SECONDS", 0.01)
     headers = await running.user("grace")
@@ -244,7 +238,6 @@ async def test_a_websocket_whose_token_is_not_valid_any_more_is_closed(running, 
     assert call["end_reason"] == "completed"
 
 
-@pytest.mark.gen_test
 async def test_a_response_that_begins_while_the_token_is_checked_may_end(running, provider, checking, opened):
     client, upstream = await opened()
     await checking.while_it_is_checked(client.send(create("one")))
@@ -254,7 +247,6 @@ async def test_a_response_that_begins_while_the_token_is_checked_may_end(running
     assert lets_go(running)
 
 
-@pytest.mark.gen_test
 @pytest.mark.bridge(user_token_limit=20, limits_reserve=True)
 async def test_a_response_is_charged_its_tokens_and_holds_back_what_it_may_write(running, provider, opened):
     async def state():
@@ -275,7 +267,6 @@ async def test_a_response_is_charged_its_tokens_and_holds_back_what_it_may_write
     assert len(running.bridge.overload.authority.limiter) == 0
 
 
-@pytest.mark.gen_test
 async def test_calls_end_with_an_error_a_client_that_vanishes_or_a_token_that_is_revoked(
     running, provider, opened, again
 ):
@@ -331,7 +322,6 @@ async def test_calls_end_with_an_error_a_client_that_vanishes_or_a_token_that_is
     assert call["end_reason"] == "completed"
 
 
-@pytest.mark.gen_test
 async def test_a_client_that_leaves_before_the_usage_of_its_response_is_charged(running, provider, opened):
     client, upstream = await opened()
     await ask(client, provider, create("one"))
@@ -347,7 +337,6 @@ async def test_a_client_that_leaves_before_the_usage_of_its_response_is_charged(
     assert lets_go(running)
 
 
-@pytest.mark.gen_test
 async def test_a_provider_that_closes_or_vanishes_truncates_its_calls(running, provider, opened, monkeypatch, again):
     # a provider that closes truncates its calls and its code passes
     waiting, wait_closed = asyncio.Event(), ClientHop.wait_closed
@@ -385,7 +374,6 @@ async def test_a_provider_that_closes_or_vanishes_truncates_its_calls(running, p
     assert (error["status"], error["stream_id"]) == (429, str(MAX_CALLS))
 
 
-@pytest.mark.gen_test
 async def test_when_the_server_stops_responses_end_whole_and_then_the_socket_goes(running, provider, opened):
     client, upstream = await opened()
     idle, _ = await opened()
@@ -401,7 +389,6 @@ async def test_when_the_server_stops_responses_end_whole_and_then_the_socket_goe
     assert call["end_reason"] == "completed"
 
 
-@pytest.mark.gen_test
 async def test_a_request_that_is_being_recorded_when_the_server_stops_is_still_answered(
     running, provider, opened, monkeypatch
 ):
@@ -426,7 +413,6 @@ async def test_a_request_that_is_being_recorded_when_the_server_stops_is_still_a
     assert call["end_reason"] == "completed"
 
 
-@pytest.mark.gen_test
 async def test_a_request_that_is_broken_off_while_it_is_recorded_was_never_under_way(running, opened, monkeypatch):
     client, upstream = await opened()
     recorded, start = asyncio.Event(), running.bridge.recorder.start
@@ -446,7 +432,6 @@ async def test_a_request_that_is_broken_off_while_it_is_recorded_was_never_under
     assert set(samples(running.bridge.metrics, "interceptions_inflight").values()) <= {0}
 
 
-@pytest.mark.gen_test
 async def test_a_response_that_outlasts_the_drain_is_ended_as_such(running, provider, opened):
     client, _ = await opened()
     await ask(client, provider, create("one"))
@@ -486,7 +471,6 @@ async def is_given_up(client):
 
 
 @pytest.mark.bridge(max_concurrency=1)
-@pytest.mark.gen_test
 async def test_a_large_message_holds_a_slot_while_it_arrives(running, provider, arriving):
     first, gate, sending = await arriving()
     await until(lambda: running.bridge.overload.holding == 1)
@@ -497,7 +481,6 @@ async def test_a_large_message_holds_a_slot_while_it_arrives(running, provider, 
     assert lets_go(running)
 
 
-@pytest.mark.gen_test
 async def test_a_large_message_may_take_as_long_as_a_body(running, provider, arriving, monkeypatch):
     monkeypatch.setattr(session, "BODY_SECONDS", 0.05)
     client, _, _ = await arriving()
@@ -505,7 +488,6 @@ async def test_a_large_message_may_take_as_long_as_a_body(running, provider, arr
     assert lets_go(running)
 
 
-@pytest.mark.gen_test
 async def test_a_handshake_has_the_providers_key_or_is_refused_and_a_user_has_so_many(running, provider, opened, again):
     # the handshake has the providers key and nothing of the client
     client, _ = await opened(**{"OpenAI-Beta": "responses_websockets=2026-02-06", "Session-Id": "s1"})
@@ -537,21 +519,18 @@ async def test_a_handshake_has_the_providers_key_or_is_refused_and_a_user_has_so
     assert (refused.status_code, refused.body) == (403, b"not for you\n")
 
 
-@pytest.mark.gen_test
 async def test_a_provider_that_cannot_be_reached_is_a_502(running, provider):
     await provider.stop()
     assert (await refusal(dial(running))).status_code == 502
     await provider.start()
 
 
-@pytest.mark.gen_test
 async def test_a_user_has_a_bounded_number_of_websockets(running, opened):
     for _ in range(MAX_SOCKETS):
         await opened()
     assert (await refusal(dial(running))).status_code == 429
 
 
-@pytest.mark.gen_test
 async def test_who_answers_another_handshake_is_no_provider_and_holds_no_place(running):
     head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{}\r\n"
     for accept in ("", "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"):
@@ -561,7 +540,6 @@ async def test_who_answers_another_handshake_is_no_provider_and_holds_no_place(r
     assert len(running.bridge.shares.sockets) == 0
 
 
-@pytest.mark.gen_test
 async def test_a_server_that_closes_its_streams_opens_no_websocket(running, provider):
     running.bridge.lifecycle.close_streams()
     refused = await refusal(dial(running))
