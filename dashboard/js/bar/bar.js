@@ -163,7 +163,7 @@ function RangePicker({ chosen, isEver, isTimed, choose }) {
 function Days({ days: [first, last], put }) {
   const change = (days) => days.every(Boolean) && put(betweenDays(...days));
   return html`
-    <span class="days">
+    <span class="flow">
       <input type="date" aria-label="First day" value=${first} onChange=${({ target }) => change([target.value, last])} />
       <input type="date" aria-label="Last day" value=${last} onChange=${({ target }) => change([first, target.value])} />
     </span>

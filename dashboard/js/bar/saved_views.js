@@ -77,7 +77,7 @@ function SaveView({ shown, onClose, onDone }) {
   return html`
     <${DialogForm} title="Save view" verb="Save" save=${save} onClose=${onClose}>
       <${Field} label="Name" value=${name} maxlength=${MAX_NAME} required onText=${setName} />
-      <label class="tick"><input type="checkbox" checked=${shared} onChange=${({ target }) => setShared(target.checked)} /> Share it with everybody; each sees in it what they may see anyway</label>
+      <label class="flow"><input type="checkbox" checked=${shared} onChange=${({ target }) => setShared(target.checked)} /> Share it with everybody; each sees in it what they may see anyway</label>
       <p class="quiet">${`Opens ${opens}.`}</p>
     <//>
   `;

@@ -81,7 +81,7 @@ export default function Explore({ route, user }) {
       <${ExploreTable} stats=${table.data} by=${by} q=${q} as=${as} fares=${seesEverything(user) && rangeParams(params, USUAL)} callsOf=${callsOf} onOrder=${(order) => choose({ order })} />
       ${table.data.count > table.data.groups.length &&
       table.data.groups.length < MAX_GROUPS &&
-      html`<p class="more"><button type="button" onClick=${() => setLimit(Math.min(MAX_GROUPS, limit * 4))}>Show more</button> <span class="quiet">${`${table.data.groups.length} of ${plural(table.data.count, "group")}`}</span></p>`}
+      html`<p class="toolbar flow"><button type="button" onClick=${() => setLimit(Math.min(MAX_GROUPS, limit * 4))}>Show more</button> <span class="quiet">${`${table.data.groups.length} of ${plural(table.data.count, "group")}`}</span></p>`}
       ${of === "calls" && html`<${Speed} total=${table.data.total} histograms=${table.data.histograms} />`}
     `}
   `;

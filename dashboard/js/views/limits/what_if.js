@@ -18,10 +18,10 @@ const NUMBER = { inputmode: "decimal", placeholder: "no limit", read: numberOr }
 /** Patterns with spaces or commas between them. */
 const MODELS = { autocapitalize: "off", read: (text) => text.split(/[\s,]+/).filter(Boolean) };
 const FIELDS = [
-  { name: "concurrency", label: "Requests at a time, each user", ...NUMBER },
-  { name: "rate", label: "Requests a minute, each user", ...NUMBER },
-  { name: "tokens", label: "Tokens a minute, each user", ...NUMBER },
-  { name: "budget", label: "Dollars a day, each user", ...NUMBER },
+  { name: "concurrency", label: "Requests at a time", ...NUMBER },
+  { name: "rate", label: "Requests a minute", ...NUMBER },
+  { name: "tokens", label: "Tokens a minute", ...NUMBER },
+  { name: "budget", label: "Dollars a day", ...NUMBER },
   { name: "allow", label: "Only these models", placeholder: "claude-*, gpt-5*", ...MODELS },
   { name: "deny", label: "Not these models", ...MODELS },
   { name: "q", label: "Of calls that match", placeholder: "tag:project=apollo", autocapitalize: "off" },
@@ -54,7 +54,7 @@ export function WhatIf({ from, to, tz }) {
   return html`
     <section class="card apart what-if">
       <h2>What if</h2>
-      <p class="quiet">Which calls of ${rangeText(timesOf({ from, to }), tz)} other limits would have refused. Nothing is changed.</p>
+      <p class="quiet">Which calls of ${rangeText(timesOf({ from, to }), tz)} other limits of each user, or other models, would have refused. Nothing is changed.</p>
       <form class="form across stack" onSubmit=${submitting(() => run(ask))}>
         ${drawn}
         <button type="submit" disabled=${busy || !proposal}>Work it out</button>

@@ -44,7 +44,7 @@ export function Session({ id }) {
   }, [chosen, isMissing]);
   const loops = new Map((timeline?.loops ?? []).map((loop) => [loop.interception_ids[0], loop]));
   return html`
-    <nav class="back" aria-label="Sessions">
+    <nav class="back flow" aria-label="Sessions">
       <a href=${href("sessions")}>← Sessions</a>
       ${timeline?.earlier_session_id && html`<a href=${href("sessions", timeline.earlier_session_id)}>Earlier</a>`}
       ${timeline?.later_session_id && html`<a href=${href("sessions", timeline.later_session_id)}>Later</a>`}
