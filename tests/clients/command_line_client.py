@@ -5,8 +5,6 @@ them. Each asks its model to make a file with a tool.
 The scripted provider asks for the tool and, once it is sent the result, ends the turn with `ANSWER`.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Claude Code as it speaks to Bedrock, Mantle, Vertex AI and Foundry, with a token of the bridge."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """LangChain, OpenAI's Agents SDK over a WebSocket, and llm, in an environment of their own, with a token of the bridge."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The AI SDK of Vercel, with a token of the bridge, over each API that it speaks."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Shells complete the command line as it is: they are started, and asked."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """`login`, with a server that answers as a test wants."""
 
-from __future__ import annotations
-
 import stat
 from time import time
 from types import SimpleNamespace

@@ -1,7 +1,5 @@
 """`spend reconcile`, with a real database and a stand-in that speaks the provider's API on real sockets."""
 
-from __future__ import annotations
-
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from uuid import uuid4

@@ -3,8 +3,6 @@
 The health of a server with TLS is in `tests/server/test_server_tls.py`.
 """
 
-from __future__ import annotations
-
 import os
 import socket
 import subprocess

@@ -1,7 +1,5 @@
 """What an operator does on the database by hand: recount, demo and break-glass."""
 
-from __future__ import annotations
-
 import re
 from datetime import timedelta
 

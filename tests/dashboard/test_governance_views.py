@@ -1,7 +1,5 @@
 """Who may use how much: groups, policies, prices, webhooks, and how near somebody is to their limits."""
 
-from __future__ import annotations
-
 import json
 from contextlib import closing
 from urllib.request import Request, urlopen

@@ -1,7 +1,5 @@
 """The modules of the dashboard that need no browser, in Node.js."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """A server that has keys and a provider to sign in at: the bill, a refused key, and users whom no other test adds."""
 
-from __future__ import annotations
-
 import json
 from base64 import b64encode
 from contextlib import closing

@@ -1,7 +1,5 @@
 """The shipped nginx.conf in front of a real bridge: what it lets through, and what it bounds."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 import shutil

@@ -3,8 +3,6 @@
 They take minutes. A run of everything leaves out what is marked `faults`; `make faults` runs it.
 """
 
-from __future__ import annotations
-
 import time
 from datetime import UTC, datetime
 

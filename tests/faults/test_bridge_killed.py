@@ -1,7 +1,5 @@
 """The bridge is killed under load, and started again."""
 
-from __future__ import annotations
-
 import asyncio
 import random
 import signal

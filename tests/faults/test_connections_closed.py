@@ -1,7 +1,5 @@
 """The server closes its connections at any moment of a request that it refuses."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 

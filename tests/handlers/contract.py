@@ -1,7 +1,5 @@
 """What the description of the API promises of answers, taken at its word: a key it does not name must not be there."""
 
-from __future__ import annotations
-
 import json
 import re
 from functools import cache

@@ -1,7 +1,5 @@
 """Which path leads to which handler."""
 
-from __future__ import annotations
-
 import json
 from ipaddress import ip_network
 

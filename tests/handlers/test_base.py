@@ -1,7 +1,5 @@
 """What no one foresaw: the client is told nothing of it, the log everything but secrets, and the server goes on."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import logging

@@ -1,7 +1,5 @@
 """A wrong key of the bridge is said for what it is, once, and no longer than it lasts."""
 
-from __future__ import annotations
-
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

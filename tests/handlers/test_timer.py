@@ -1,7 +1,5 @@
 """Where the time of a call goes: told to the client, in the metrics and in the record."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """Requests and answers on real sockets, on uvloop's event loop as well as on asyncio's own."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import json

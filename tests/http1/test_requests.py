@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime

@@ -1,7 +1,5 @@
 """The bounds of the HTTP server, on real sockets."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import resource

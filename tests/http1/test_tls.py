@@ -1,7 +1,5 @@
 """Responses over TLS, on each event loop that the server may run on."""
 
-from __future__ import annotations
-
 import asyncio
 import ssl
 

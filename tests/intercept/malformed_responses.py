@@ -1,7 +1,5 @@
 """Bytes that look like a response and were written by no provider: for readers that must take anything."""
 
-from __future__ import annotations
-
 import json
 
 from hypothesis import strategies as st

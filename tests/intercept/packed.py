@@ -1,7 +1,5 @@
 """The blocks of a request body, whichever API it is for."""
 
-from __future__ import annotations
-
 from intercept.blocks import NO_MEMBER, pack_blocks
 from intercept.formats.json_text import OBJECT, read, read_array, starts_with
 

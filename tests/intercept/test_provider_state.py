@@ -1,7 +1,5 @@
 """Which requests are tied to one provider."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """Proposed limits on past calls."""
 
-from __future__ import annotations
-
 from uuid import UUID
 
 from limits.past_calls import PastCall

@@ -1,7 +1,5 @@
 """The rules of a proposed policy, for past calls."""
 
-from __future__ import annotations
-
 from uuid import UUID
 
 import hypothesis.strategies as st

@@ -4,8 +4,6 @@ A database has some sixty files, which a mongod keeps open for minutes after the
 up takes it seconds. To empty a database takes some milliseconds, and to make one 200. Connections of its own take a test 15.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from uuid import uuid4
 

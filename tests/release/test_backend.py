@@ -1,7 +1,5 @@
 """What is built for a release."""
 
-from __future__ import annotations
-
 import base64
 import csv
 import hashlib

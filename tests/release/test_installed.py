@@ -1,7 +1,5 @@
 """The bridge as it is installed, outside the folder that it was built from."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import platform

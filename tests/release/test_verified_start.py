@@ -1,7 +1,5 @@
 """Files that somebody put beside an installed bridge: they do not run, neither in the server nor in its workers."""
 
-from __future__ import annotations
-
 import py_compile
 from importlib.util import cache_from_source
 

@@ -1,7 +1,5 @@
 """Where compiled modules of an installed bridge are, before its settings are read."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

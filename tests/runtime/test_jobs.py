@@ -1,7 +1,5 @@
 """Background jobs: restarted when they fail, named in log, metrics and `/readyz`, and stopped in order."""
 
-from __future__ import annotations
-
 import asyncio
 
 import pytest

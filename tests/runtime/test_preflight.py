@@ -1,7 +1,5 @@
 """The message when the server cannot even be imported."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import tomllib

@@ -1,7 +1,5 @@
 """What was spent before a budget was set, or the server started."""
 
-from __future__ import annotations
-
 import asyncio
 from contextlib import suppress
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """Packages held against their RECORD, in a folder of small ones."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import os

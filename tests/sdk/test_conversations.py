@@ -1,7 +1,5 @@
 """The conversations of `tests/wire` by the `openai` and `anthropic` packages: read as they were sent, recorded as they were."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """Refusals of the bridge arrive as the SDKs' own exceptions, with the bridge's message. SDKs wait as `Retry-After` says."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from importlib import import_module
 

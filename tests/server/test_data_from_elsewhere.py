@@ -1,7 +1,5 @@
 """Data that was copied from another database, and what earlier versions wrote: a server that starts on it answers with it."""
 
-from __future__ import annotations
-
 import asyncio
 import gzip
 import json

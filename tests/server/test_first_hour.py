@@ -1,7 +1,5 @@
 """The README and the first hour, followed to the letter from an empty folder."""
 
-from __future__ import annotations
-
 import os
 import re
 import shlex

@@ -1,7 +1,5 @@
 """The start of the server, and its messages when it cannot start."""
 
-from __future__ import annotations
-
 import asyncio
 import errno
 import gc

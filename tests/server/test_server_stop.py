@@ -1,7 +1,5 @@
 """The end of the server: in order, in time, at once, or killed; and the start of the next one."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

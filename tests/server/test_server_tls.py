@@ -1,7 +1,5 @@
 """The server with a certificate of its own: a process, real sockets, TLS as clients speak it."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import shutil

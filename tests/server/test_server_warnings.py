@@ -1,7 +1,5 @@
 """The warnings of the server at its start, without a running server."""
 
-from __future__ import annotations
-
 from ipaddress import ip_network
 
 import pytest

@@ -1,7 +1,5 @@
 """A MongoDB that tests freeze and kill."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal

@@ -1,7 +1,5 @@
 """The expected search index, computed call by call."""
 
-from __future__ import annotations
-
 from storage.search.segments import entries_of, entry_of
 from storage.search.writing import read_segments
 from tests.derived import derive

@@ -1,7 +1,5 @@
 """Searches as tests say them."""
 
-from __future__ import annotations
-
 from storage.queries.filters.keys import Term
 from storage.queries.filters.search_language import Search
 

@@ -1,7 +1,5 @@
 """Both event loops. They differ in small ways that matter to a connection."""
 
-from __future__ import annotations
-
 import asyncio
 
 import pytest

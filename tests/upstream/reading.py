@@ -1,7 +1,5 @@
 """Reads a response: one piece at a time, or to its end."""
 
-from __future__ import annotations
-
 
 async def read_piece(response):
     """What comes next of the body of a response; b"" is its end."""

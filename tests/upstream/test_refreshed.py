@@ -1,7 +1,5 @@
 """Values that end: fetched once for all who want them, ahead of their end, and again after a failure."""
 
-from __future__ import annotations
-
 import asyncio
 
 import pytest

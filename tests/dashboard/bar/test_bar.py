@@ -1,7 +1,5 @@
 """The bar above lists and figures: one range and filters as chips, the same in every view."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 from urllib.error import HTTPError
 from urllib.parse import unquote_plus

@@ -1,7 +1,5 @@
 """Views are loaded when they are needed, and before."""
 
-from __future__ import annotations
-
 LOADED = "return performance.getEntriesByType('resource').some((one) => one.name.endsWith(arguments[0]))"
 BLOCKED = "Failed to load resource: net::ERR_BLOCKED_BY_CLIENT"
 

@@ -1,7 +1,5 @@
 """Three servers of two workers on a replica set of three, under load, while everything fails in turn."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

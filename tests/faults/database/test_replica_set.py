@@ -1,7 +1,5 @@
 """The primary of a replica set dies under load, and comes back as a secondary."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.faults.audit import Audit

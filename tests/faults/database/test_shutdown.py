@@ -1,7 +1,5 @@
 """The bridge is told to stop while the database is unavailable."""
 
-from __future__ import annotations
-
 import asyncio
 import signal
 

@@ -1,7 +1,5 @@
 """The database freezes or dies under load, and comes back."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 

@@ -1,7 +1,5 @@
 """Thousands of calls of every fate on two workers with common limits; one worker is killed in the middle."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import re

@@ -1,7 +1,5 @@
 """Calls through the running bridge."""
 
-from __future__ import annotations
-
 import json
 
 from tests.handlers.conversations import CHAT

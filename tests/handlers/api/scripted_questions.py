@@ -1,7 +1,5 @@
 """The questions of a bridge, which a test has answered as it says."""
 
-from __future__ import annotations
-
 from storage.queries.questions.questions import Questions
 from storage.queries.questions.reading import ignore_progress
 

@@ -1,7 +1,5 @@
 """The audit trail as owners and auditors read it."""
 
-from __future__ import annotations
-
 from ipaddress import ip_network
 from uuid import uuid4
 

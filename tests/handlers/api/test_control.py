@@ -1,7 +1,5 @@
 """The control plane as such: who may ask, what it says when it cannot answer, shares of users, and large pages."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import itertools

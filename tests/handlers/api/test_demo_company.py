@@ -1,7 +1,5 @@
 """Owners look at the demo company below `/demo-company/`: they read it alone, and change nothing anywhere."""
 
-from __future__ import annotations
-
 import json
 from datetime import UTC, datetime
 

@@ -1,7 +1,5 @@
 """Groups of users, and their members."""
 
-from __future__ import annotations
-
 import json
 from urllib.parse import quote
 

@@ -1,7 +1,5 @@
 """Limits that several bridges share, as clients and operators see them."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import logging

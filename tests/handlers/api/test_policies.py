@@ -1,7 +1,5 @@
 """Policies by HTTP: set, changed and removed, and what they mean for a user."""
 
-from __future__ import annotations
-
 import json
 from datetime import timedelta
 from decimal import Decimal

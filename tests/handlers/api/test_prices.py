@@ -1,7 +1,5 @@
 """Own prices: set and read, what a call costs then, and past calls that are priced again."""
 
-from __future__ import annotations
-
 import json
 from datetime import timedelta
 

@@ -1,7 +1,5 @@
 """The check of a provider says in words what is wrong; and what reaches it: certificates, proxies, keys of AWS."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import json

@@ -1,7 +1,5 @@
 """Providers of the database: added, changed, disabled and removed by owners while the bridge runs."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from contextlib import AsyncExitStack

@@ -1,7 +1,5 @@
 """Records beside a provider's reports, by HTTP."""
 
-from __future__ import annotations
-
 import asyncio
 import csv
 import io

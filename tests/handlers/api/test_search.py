@@ -1,7 +1,5 @@
 """Search in the texts of calls: who finds what, what the response says, and what is audited."""
 
-from __future__ import annotations
-
 import json
 from itertools import count
 from threading import current_thread, main_thread

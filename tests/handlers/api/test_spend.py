@@ -1,7 +1,5 @@
 """The export of costs by HTTP."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -1,7 +1,5 @@
 """The tokens of a user, and for owners the tokens of all users."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """The caller's own account, and the list of users."""
 
-from __future__ import annotations
-
 import json
 from urllib.parse import quote, unquote
 

@@ -1,7 +1,5 @@
 """Saved views by HTTP."""
 
-from __future__ import annotations
-
 import json
 
 from handlers.api.views import NOT_A_NAME, NOT_A_PAGE, NOT_A_QUERY, SECRET, NewView

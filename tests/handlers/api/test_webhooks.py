@@ -1,7 +1,5 @@
 """Webhooks by HTTP, and alerts that reach a receiver."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """Proposed limits on recorded calls, over real connections."""
 
-from __future__ import annotations
-
 import json
 from datetime import timedelta
 from uuid import UUID

@@ -1,7 +1,5 @@
 """Who gets in, who does not, and what they are told."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from datetime import timedelta

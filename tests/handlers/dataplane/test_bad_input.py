@@ -3,8 +3,6 @@
 The bridge has one slot. After each case `GET /limits` says that nothing holds it, and another call is served.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import struct

@@ -1,7 +1,5 @@
 """What does not cross the bridge: credentials, who is asking, and what concerns the bridge's own origin."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 

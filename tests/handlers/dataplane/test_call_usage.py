@@ -1,7 +1,5 @@
 """Limits of tokens and money: what a call is charged, and what a user is told who has used all of it."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import logging

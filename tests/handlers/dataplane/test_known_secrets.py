@@ -1,7 +1,5 @@
 """What the bridge knows to be secret is in no record, log line or export, though a provider or a client repeats it."""
 
-from __future__ import annotations
-
 import json
 import logging
 

@@ -1,7 +1,5 @@
 """Pings of the bridge's own in streams whose provider is silent."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import re

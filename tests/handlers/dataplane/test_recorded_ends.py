@@ -3,8 +3,6 @@
 The same on any HTTP server; see `test_relay.py` for what is not.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 from itertools import product

@@ -1,7 +1,5 @@
 """Requests that are under way together take their steps together. They may be stopped at each."""
 
-from __future__ import annotations
-
 import asyncio
 from itertools import count, product
 from types import SimpleNamespace

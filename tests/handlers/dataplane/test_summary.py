@@ -1,7 +1,5 @@
 """What is read of a request for its record, and which bodies cannot be read."""
 
-from __future__ import annotations
-
 import gzip
 import json
 from dataclasses import replace

@@ -3,8 +3,6 @@
 The next key is tried while no byte has reached the client. What reached a provider is never sent again.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import socket

@@ -1,7 +1,5 @@
 """What looks like a token or a key and is sent where it does not belong is not said back, and not logged."""
 
-from __future__ import annotations
-
 import json
 import logging
 from urllib.parse import quote

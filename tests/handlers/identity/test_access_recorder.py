@@ -1,7 +1,5 @@
 """What is recorded of sign-ins, failed authentication and refusals."""
 
-from __future__ import annotations
-
 import json
 import logging
 from ipaddress import ip_network

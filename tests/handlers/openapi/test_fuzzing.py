@@ -1,7 +1,5 @@
 """Schemathesis requests what the description of the control plane allows and forbids: every response is described."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

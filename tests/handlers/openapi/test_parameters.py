@@ -1,7 +1,5 @@
 """A parameter takes what its description allows and nothing else."""
 
-from __future__ import annotations
-
 import functools
 from datetime import UTC, datetime, timedelta, timezone
 from urllib.parse import quote

@@ -1,7 +1,5 @@
 """Every operation asks who is asking, before it reads anything else of the request."""
 
-from __future__ import annotations
-
 import json
 import re
 

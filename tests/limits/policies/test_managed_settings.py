@@ -1,7 +1,5 @@
 """How the managed settings of several policies are laid over one another."""
 
-from __future__ import annotations
-
 from limits.policies.compiled import Level, PolicyHolder
 from limits.policies.effective import Caller, PolicyBook
 from limits.policies.managed_settings import lay_over

@@ -1,7 +1,5 @@
 """Signed alerts reach a real receiver, and are repeated until it accepts them."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import hmac

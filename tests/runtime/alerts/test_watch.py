@@ -1,7 +1,5 @@
 """What is worth an alert is noticed, and raised once."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from uuid import UUID

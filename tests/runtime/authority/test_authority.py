@@ -1,7 +1,5 @@
 """Limits that the workers of a server have together: both ends of their sockets, and a model of late messages and deaths."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import socket

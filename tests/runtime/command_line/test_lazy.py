@@ -1,7 +1,5 @@
 """Commands that are imported when they are called."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """Bursts of streams on servers of two workers, and `GET /limits` during them."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal

@@ -4,8 +4,6 @@ The product starts a new interpreter for each, as it does in `test_server_tls.py
 processor. Servers of a cluster tell one another sooner how they are.
 """
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import logging

@@ -1,7 +1,5 @@
 """Servers of two workers each that share limits in MongoDB: the supervisor of each calls the database for both."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal

@@ -1,7 +1,5 @@
 """Limits that all workers of a server have together: real workers, real sockets."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal

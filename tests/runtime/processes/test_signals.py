@@ -1,7 +1,5 @@
 """Signals that are about more than one run of a server; how one stops in order is in `test_server_stop.py`."""
 
-from __future__ import annotations
-
 import os
 import pty
 import sys

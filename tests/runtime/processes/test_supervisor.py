@@ -1,7 +1,5 @@
 """The supervisor and its workers as processes. Small programs stand for `runtime/processes/worker.py`, to misbehave at will."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

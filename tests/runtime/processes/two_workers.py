@@ -1,7 +1,5 @@
 """A server of two workers, as operators run it, for tests of what workers share."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import re

@@ -1,7 +1,5 @@
 """Fixtures: a running server of two workers, and a provider for it."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.runtime.processes.two_workers import TwoWorkers, Upstream

@@ -1,7 +1,5 @@
 """Saved views: who sees, changes and removes them, and how many there may be."""
 
-from __future__ import annotations
-
 import asyncio
 from datetime import timedelta
 

@@ -1,7 +1,5 @@
 """Ledgers: the statements change documents of MongoDB as the model of a cluster says, and what is left until when."""
 
-from __future__ import annotations
-
 import time
 from itertools import count
 from random import Random

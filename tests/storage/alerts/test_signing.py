@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from storage.alerts.webhooks import signed_headers
 
 # The example of the specification of Standard Webhooks.

@@ -1,7 +1,5 @@
 """The demo company is filled in beside a database, derived as real records are, and removed without a trace."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random

@@ -1,7 +1,5 @@
 """A database that fails or waits at one of its commands."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 

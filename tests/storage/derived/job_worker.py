@@ -1,7 +1,5 @@
 """A process that derives until it is killed: `python -m tests.storage.derived.job_worker URI DATABASE`."""
 
-from __future__ import annotations
-
 import asyncio
 import sys
 

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import tracemalloc
 from collections import Counter
 from datetime import timedelta

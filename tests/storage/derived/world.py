@@ -1,7 +1,5 @@
 """A world of random calls: how they end, what happens to them later, and whether all that is derived of them adds up."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from datetime import timedelta
 from decimal import Decimal

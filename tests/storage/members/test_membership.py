@@ -1,7 +1,5 @@
 """Heartbeats of processes on one database."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import sys

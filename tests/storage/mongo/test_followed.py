@@ -1,7 +1,5 @@
 """What changes seldom, in the memory of a process."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 import pytest

@@ -1,7 +1,5 @@
 """The policies in a process, while others change them."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from datetime import UTC, datetime
 

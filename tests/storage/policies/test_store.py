@@ -1,7 +1,5 @@
 """Policies in the database: their owners, their changes, and the audit trail of these."""
 
-from __future__ import annotations
-
 import asyncio
 from datetime import UTC, datetime
 

@@ -1,7 +1,5 @@
 """Past calls are priced again: exactly once each, with rollups and sessions that follow."""
 
-from __future__ import annotations
-
 import asyncio
 from datetime import timedelta
 from decimal import Decimal

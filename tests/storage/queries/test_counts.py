@@ -1,7 +1,5 @@
 """Counts and pages, with any part of the interceptions in the rollups, equal a count one by one."""
 
-from __future__ import annotations
-
 import asyncio
 from datetime import timedelta
 from uuid import UUID

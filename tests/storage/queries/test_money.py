@@ -1,7 +1,5 @@
 """What calls cost: each call is in one row, from rollups if they have it, else from the records."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID

@@ -1,7 +1,5 @@
 """Calls that dead processes left in flight."""
 
-from __future__ import annotations
-
 import asyncio
 from contextlib import asynccontextmanager
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """Texts that a policy restricts: what must not be kept is never written, not even on the way to the database."""
 
-from __future__ import annotations
-
 import threading
 
 import pytest

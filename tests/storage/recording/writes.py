@@ -1,7 +1,5 @@
 """Operations on interceptions that have numbers for ids."""
 
-from __future__ import annotations
-
 from uuid import UUID
 
 from storage.recording.operations import PRESUMED, RecordAction, RecordOperation

@@ -1,7 +1,5 @@
 """A single connection: what it sends, what it holds, and what it releases."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 

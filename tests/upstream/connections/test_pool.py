@@ -1,7 +1,5 @@
 """Connections that are made, kept and closed, over real sockets and TLS."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 

@@ -1,7 +1,5 @@
 """Requests to the provider, with a stand-in that does what no certified one does."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from urllib.parse import parse_qs, urlsplit

@@ -1,7 +1,5 @@
 """Reports of OpenAI and Anthropic, read from stand-ins; OpenAI's own SDK reads them too."""
 
-from __future__ import annotations
-
 import json
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal

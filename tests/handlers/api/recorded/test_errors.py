@@ -1,7 +1,5 @@
 """Why calls failed and were refused."""
 
-from __future__ import annotations
-
 import json
 from datetime import timedelta
 from uuid import UUID

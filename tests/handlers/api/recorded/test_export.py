@@ -1,7 +1,5 @@
 """Exports over real connections: whole, resumed, refused, slow, and broken off."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from contextlib import aclosing

@@ -1,7 +1,5 @@
 """Interceptions: listed, read, with their tags, on real records."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from urllib.parse import quote, urlencode

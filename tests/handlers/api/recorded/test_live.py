@@ -1,7 +1,5 @@
 """Live interceptions, over real connections: what an EventSource gets, and when it ends."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from uuid import UUID

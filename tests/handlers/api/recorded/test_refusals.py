@@ -1,7 +1,5 @@
 """Refused calls are recorded, all counted, and shown to the users concerned."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections import Counter

@@ -1,7 +1,5 @@
 """Sessions of real records."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

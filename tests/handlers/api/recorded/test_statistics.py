@@ -1,7 +1,5 @@
 """The statistics of real records and refusals."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -1,7 +1,5 @@
 """What a role may see of every resource, and when a changed role takes effect."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from uuid import UUID

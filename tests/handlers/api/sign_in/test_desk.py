@@ -1,7 +1,5 @@
 """Claude Code signs in below a provider of Anthropic's dialect, and out again."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,5 @@
 """What Claude Code that signed in below a provider is told of its user's budgets and models."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """A program that gets a token when its user allows it."""
 
-from __future__ import annotations
-
 import json
 from datetime import timedelta
 from urllib.parse import urlencode

@@ -1,7 +1,5 @@
 """Bodies of requests: none is larger than it may be, a large one holds nobody up, and a slow one gives its slot away."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import json

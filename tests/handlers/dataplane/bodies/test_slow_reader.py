@@ -1,7 +1,5 @@
 """Clients that read slowly or not at all, and providers without end: they hold little, and not for ever."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import tracemalloc

@@ -1,7 +1,5 @@
 """A form with files goes to the provider while it arrives: byte for byte, sent once, and never held whole."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import json

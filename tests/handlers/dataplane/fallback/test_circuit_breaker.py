@@ -1,7 +1,5 @@
 """An upstream that keeps failing is spared, and that is recorded."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """Which providers a call may go to, and in which order."""
 
-from __future__ import annotations
-
 import gzip
 import json
 from collections import Counter

@@ -1,7 +1,5 @@
 """A provider that cannot answer: others that it names are asked, before the client has a byte. Each try is recorded."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """Each type of provider is asked at its own address, with its own credential and nothing of the client's."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from time import time

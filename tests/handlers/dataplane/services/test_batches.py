@@ -1,7 +1,5 @@
 """Results of a batch that cannot be read or recorded. Those that can be: `tests/sdk/test_anthropic_messages.py`."""
 
-from __future__ import annotations
-
 import gzip
 import json
 

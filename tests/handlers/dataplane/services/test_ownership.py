@@ -1,7 +1,5 @@
 """What one key stores for all members is not for each of them: stored responses, conversations, compaction."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from types import SimpleNamespace

@@ -1,7 +1,5 @@
 """Routes that are relayed and not recorded end like those that are."""
 
-from __future__ import annotations
-
 import asyncio
 from datetime import timedelta
 

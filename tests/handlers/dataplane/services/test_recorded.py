@@ -1,7 +1,5 @@
 """No call leaves unrecorded, every start gets exactly one end, and records are lines of the log too."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import logging

@@ -1,7 +1,5 @@
 """The text of a response is recorded where a policy says so, of every API, and the client gets the same bytes at once."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from datetime import UTC, datetime

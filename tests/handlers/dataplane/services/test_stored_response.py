@@ -1,7 +1,5 @@
 """Which answers about a stored response are recorded, once."""
 
-from __future__ import annotations
-
 import asyncio
 import gzip
 import json

@@ -3,8 +3,6 @@
 For each line that it is told it asks in a burst, and says how many were admitted in all, and how often it decided alone.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import sys

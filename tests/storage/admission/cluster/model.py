@@ -1,7 +1,5 @@
 """A model of a cluster: a database that makes changes as the statements do, and servers with clocks of their own."""
 
-from __future__ import annotations
-
 from intercept.refusals import Rule
 from limits.limit import Limit, LimitKind, Of
 from storage.admission.ledger import (

@@ -1,7 +1,5 @@
 """Servers of a cluster on one database, limits for them, and what they are asked."""
 
-from __future__ import annotations
-
 import asyncio
 from contextlib import asynccontextmanager, suppress
 from uuid import uuid4

@@ -1,7 +1,5 @@
 """Servers that lose the database decide alone, within their shares, and return."""
 
-from __future__ import annotations
-
 import time
 
 import pytest

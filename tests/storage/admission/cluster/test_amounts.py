@@ -1,7 +1,5 @@
 """Tokens and budgets that servers share: charged, restored from the records, and reserved."""
 
-from __future__ import annotations
-
 import time
 
 import pytest

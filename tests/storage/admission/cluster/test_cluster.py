@@ -1,7 +1,5 @@
 """Servers that share limits while all of them reach the database."""
 
-from __future__ import annotations
-
 import pytest
 from msgspec import structs
 

@@ -1,7 +1,5 @@
 """What a server that was killed leaves behind, and when it is free."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import time

@@ -1,7 +1,5 @@
 """Answers that are late or lost, requests that leave, and servers that are paused."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

@@ -4,8 +4,6 @@ The database is a register for each ledger, changed as the statements change it.
 which it is used, and when it was asked for.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from collections import defaultdict
 

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import asyncio
 from decimal import Decimal
 from uuid import UUID, uuid5

@@ -1,7 +1,5 @@
 """Groups equal the sums of their calls, from every source."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, timedelta

@@ -1,7 +1,5 @@
 """A query that takes long is given up, and the database stays available for all others."""
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import replace
 from time import monotonic

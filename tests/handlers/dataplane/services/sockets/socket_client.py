@@ -1,7 +1,5 @@
 """A client of OpenAI's responses over a WebSocket, on a real socket."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

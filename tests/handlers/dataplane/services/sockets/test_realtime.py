@@ -1,7 +1,5 @@
 """OpenAI's Realtime API over a WebSocket: messages unchanged, each response recorded."""
 
-from __future__ import annotations
-
 import json
 from datetime import timedelta
 from functools import partial
