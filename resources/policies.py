@@ -9,7 +9,6 @@ from typing import Annotated, Any, Final, Literal, Self
 from msgspec import UNSET, Meta, Struct, field, structs
 
 from intercept.recording import Keep
-from intercept.refusals import Rule
 from intercept.times import format_time
 from limits.limit import NEVER_NS, Limit, LimitKind, LimitState, Of
 from limits.policies.compiled import Applied, Level, PolicyHolder
@@ -18,7 +17,6 @@ from limits.policies.policy import Pattern
 from resources.accounts import ListedToken
 from resources.fields import Count, Initiator, Time, doc, of_fields, word
 from resources.limits import MICRO_DOLLARS, LimitsScope, LimitsState, period_end
-from resources.recorded.failures import RecordedRefusal
 from resources.recorded.statistics import GroupTotals
 from storage.accounts.users import User
 from storage.policies.documents import KeptPolicy, path_of
@@ -255,36 +253,11 @@ def _next_free(limit: Limit, state: LimitState, now: datetime) -> str | None:
 MAX_TOKENS: Final = 100
 """Active tokens that are shown, those that were used last."""
 
-MAX_REFUSALS: Final = 5
-"""Refusals that are shown, the newest."""
-
 
 class ActiveToken(ListedToken, frozen=True, kw_only=True):
     """An active token, and the usage of its own limits."""
 
     limits: Annotated[list[LimitRule], doc("The limits of this token, from the settings and its policy.")]
-
-
-class RuleCount(Struct):
-    """How many calls a rule refused."""
-
-    rule: Rule
-    count: Count
-
-
-class UserRefusals(Struct):
-    """Which calls of a user the bridge refused."""
-
-    since: Annotated[Time, doc("The same as `from`.")]
-    count: Annotated[Count, doc("The number of refused calls in the time range.")]
-    rules: Annotated[list[RuleCount], doc("By rule, the most frequent first.")]
-    latest: Annotated[
-        list[RecordedRefusal],
-        Meta(
-            max_length=MAX_REFUSALS,
-            description="The newest: of the time range if one is asked for, else whenever they were.",
-        ),
-    ]
 
 
 class UserUsage(Struct):
@@ -310,12 +283,3 @@ class UserUsage(Struct):
             f"At most {MAX_TOKENS} active ones, those that were used last first; null to a reader who asks for somebody else."
         ),
     ]
-    refusals: UserRefusals
-
-
-def count_rules(rules: dict[str, int]) -> dict[str, Any]:
-    """Show how many calls were refused, by rule."""
-    counts = [
-        RuleCount(Rule(rule), number) for rule, number in sorted(rules.items(), key=lambda one: (-one[1], one[0]))
-    ]
-    return {"count": sum(rules.values()), "rules": counts}

@@ -27,7 +27,6 @@ from handlers.operations.operation import (
 from handlers.operations.query import INVALID, MAX_LIMIT, InHours, Paged, Query
 from handlers.problems import Problem, ValidationProblem
 from intercept.ids import format_id
-from intercept.refusals import Rule
 from intercept.times import format_time
 from limits.limit import Limit, LimitState, Of
 from limits.policies.compiled import Applied, Level, unknown_providers
@@ -37,25 +36,20 @@ from limits.policies.reading import InvalidPolicyError, fields_of, merge, notes_
 from limits.request_limits import Client
 from resources.fields import Initiator, ListPage, doc
 from resources.policies import (
-    MAX_REFUSALS,
     MAX_TOKENS,
     ActiveToken,
     Explanation,
     LimitRule,
     ListedPolicy,
-    UserRefusals,
     UserUsage,
-    count_rules,
 )
-from resources.recorded.failures import RecordedRefusal
 from resources.recorded.statistics import GroupTotals
 from storage.accounts.users import Identity, Token, User
 from storage.policies.documents import kind_of
 from storage.policies.followed import PoliciesUnknownError
 from storage.policies.store import PolicyStore
 from storage.queries.accounts import TokenDetails
-from storage.queries.questions.question import By, Counted, Dimension, Question
-from storage.queries.refusals import read_refusals
+from storage.queries.questions.question import Counted, Question
 
 MAX_POLICY_BYTES: Final = 64 * 1024
 UNKNOWN_PROVIDER = "there is no provider of this name, so it would match nothing; there are {}"
@@ -311,7 +305,7 @@ async def get_usage(ask: Ask, name: UserOrMe, query: InHours) -> UserUsage:
     """Read the usage of a user.
 
     By limit what is used, what is left and when there will be more; their active tokens; and of a time range, what their
-    calls add up to and what was refused. Readers see no tokens of others.
+    calls add up to. Readers see no tokens of others.
     """
     bridge = ask.bridge
     start, end = query.range(bridge.now())
@@ -319,7 +313,6 @@ async def get_usage(ask: Ask, name: UserOrMe, query: InHours) -> UserUsage:
     spend = await bridge.people.spend_of(user)
     sees_tokens = ask.user.role.sees_everything or user.id == ask.user.id
     tokens = await _tokens(ask, user) if sees_tokens else []
-    refusals = await _refusals(bridge, user, start, end, is_given=bool(query.from_ or query.to or query.range_))
     # A user has totals of hours and days, so that it takes no time to speak of.
     total = await bridge.questions.answer(Question(start, end, visible_to=user.id))
     own: list[AppliedLimit] = limits_of_user(bridge, user, effective_of(bridge, user))
@@ -343,7 +336,6 @@ async def get_usage(ask: Ask, name: UserOrMe, query: InHours) -> UserUsage:
         ]
         if sees_tokens
         else None,
-        refusals=refusals,
     )
 
 
@@ -361,15 +353,3 @@ async def _tokens(ask: Ask, user: User) -> list[TokenDetails]:
     ]
     active.sort(key=lambda one: one.last_use.at if one.last_use else _NEVER, reverse=True)
     return active[:MAX_TOKENS]
-
-
-async def _refusals(bridge: Bridge, user: User, start: datetime, end: datetime, *, is_given: bool) -> UserRefusals:
-    """Refusals of a user in a time range. The latest are of it if the request gives it, else whenever they were."""
-    by_rule = Question(start, end, of=Counted.REFUSALS, by=(By(Dimension.RULE),), limit=len(Rule), visible_to=user.id)
-    rules = {one.key[0]: one.total["refusals"] for one in (await bridge.questions.answer(by_rule)).groups}
-    refused: dict[str, Any] = {"shadow": {"$ne": True}}
-    if is_given:
-        refused["at"] = {"$gte": start, "$lt": end}
-    _, rows = await read_refusals(bridge.database, refused, visible_to=user.id, limit=MAX_REFUSALS)
-    latest = [RecordedRefusal.of(row, {user.id: user}) for row in rows]
-    return UserRefusals(since=format_time(start), latest=latest, **count_rules(rules))

@@ -1,6 +1,6 @@
 /** Limits in words. Pure; `rule` is a limit of a user, as in the API. */
 
-import { plural, time, usd, whole } from "./format.js";
+import { time, usd, whole } from "./format.js";
 
 /** Seconds as an operator writes them: 20s, 5m, 1h30m. */
 export function windowText(seconds) {
@@ -48,9 +48,4 @@ export function limitNote({ kind, maximum, used, remaining, next_free_at: free, 
   if (kind === "concurrency") return remaining ? "" : "Free when a call ends";
   if (!remaining) return free ? `Free at ${time(free, now)}` : "";
   return used && resets ? `All free again at ${time(resets, now)}, if unused` : "";
-}
-
-/** How many calls were refused, in a sentence; `isOver` says that the time in which they were has ended. */
-export function refusedText({ count, since }, now = new Date(), isOver = false) {
-  return `${count ? `${plural(count, "call")} refused` : "Nothing refused"} ${isOver ? "in this time" : `since ${time(since, now)}`}`;
 }

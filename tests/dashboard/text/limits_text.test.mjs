@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { limitNote, limitTitle, partText, refusedText, sourceText, windowText } from "../../../dashboard/js/text/limits_text.js";
+import { limitNote, limitTitle, partText, sourceText, windowText } from "../../../dashboard/js/text/limits_text.js";
 
 const NOW = new Date(2026, 10, 27, 12);
 const at = (hours, minutes) => new Date(2026, 10, 27, hours, minutes).toISOString();
@@ -30,10 +30,4 @@ test("a limit says when there is more", () => {
   assert.equal(note({ kind: "budget", remaining: 0 }), "Used up until 12:01:00");
   assert.equal(note({ maximum: 0, remaining: 0 }), "0 refuses everything.");
   assert.equal(note({ holds: false, replaced_by: { level: "user", name: "ada" } }), "Does not hold: the policy of user ada has another budget.");
-});
-
-test("refusals are counted in a sentence", () => {
-  assert.equal(refusedText({ count: 1, since: at(6, 0) }, NOW), "1 call refused since 06:00:00");
-  assert.equal(refusedText({ count: 0, since: at(6, 0) }, NOW), "Nothing refused since 06:00:00");
-  assert.equal(refusedText({ count: 2, since: at(6, 0) }, NOW, true), "2 calls refused in this time");
 });

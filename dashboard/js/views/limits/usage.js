@@ -8,8 +8,7 @@ import { seesEveryone, seesEverything } from "../../frame/registry.js";
 import { href } from "../../frame/router.js";
 import { Empty, Failure, Pending } from "../../parts/states.js";
 import { useResource } from "../../server/resource.js";
-import { ago, duration, time, usd, whole } from "../../text/format.js";
-import { refusedText } from "../../text/limits_text.js";
+import { ago, duration, plural, time, usd, whole } from "../../text/format.js";
 import { reasonOf } from "../../text/vocabulary.js";
 import { NoUser } from "../accounts/users.js";
 import { Tiles } from "../overview/tiles.js";
@@ -29,14 +28,13 @@ export default function Usage({ route, user }) {
   `;
 }
 
-/** Without a range, the latest refusals are shown, whatever their time. */
 function Shown({ of, isMine, me, chosen, params }) {
   const { tz } = chosen;
   const span = chosenRange(params).preset || chosen.custom ? asked(chosen) : {};
   const { data, error, reload } = useResource(`users/${encodeURIComponent(of)}/usage`, span, { every: EVERY_MS });
   if (error?.status === 404) return html`<${NoUser} username=${of} />`;
   if (!data) return html`<${Pending} error=${error} retry=${reload} />`;
-  const { user, at, total, state, spend_usd: spend, limits, tokens, refusals } = data;
+  const { user, at, total, state, spend_usd: spend, limits, tokens } = data;
   const range = timesOf(data);
   const whose = { user: isMine ? "me" : user.username };
   const drill = (terms) => href("interceptions", "", { q: searchFor({ ...whose, ...terms }), ...rangeParams(params, USUAL) });
@@ -56,7 +54,7 @@ function Shown({ of, isMine, me, chosen, params }) {
         <${LimitRules} rules=${limits} none="There is no limit but those of the whole server." />
       </section>
       <${TokenLimits} tokens=${tokens ?? []} />
-      <${Refused} refusals=${refusals} isOver=${range.to < Date.now()} all=${href("refusals", "", { q: searchFor(whose), ...rangeParams(params) })} />
+      <${Refused} whose=${whose} chosen=${chosen} params=${params} />
     </div>
     ${(isMine || seesEverything(me)) && html`<section class="card"><h2>What else holds</h2><${Explained} of=${of} /></section>`}
     ${isMine && html`<${Readers} />`}
@@ -78,15 +76,20 @@ function Readers() {
   `;
 }
 
-function Refused({ refusals, isOver, all }) {
-  const { rules, latest } = refusals;
+/** What was refused in the range, and the last refusal whenever it was. */
+function Refused({ whose, chosen, params }) {
+  const q = searchFor(whose);
+  const { data } = useResource("stats", { ...asked(chosen), of: "refusals", group_by: "rule", bucket: "all", limit: 1000, q }, { every: EVERY_MS });
+  const latest = useResource("refusals", { q: `${q} shadow:false`, limit: 1 }, { every: EVERY_MS }).data?.results[0];
+  if (!data) return null;
+  const count = data.total.refusals;
   return html`
     <section class="card limit stack">
       <h2>Refused</h2>
-      <p class=${refusals.count ? "bad" : "quiet"}>${refusedText(refusals, new Date(), isOver)}</p>
-      <${RefusedRules} rules=${rules} />
-      ${latest.length > 0 && html`<p class="quiet">The last one, ${ago(latest[0].at)}: ${latest[0].message ?? reasonOf(latest[0].rule)}</p>`}
-      <p><a href=${all}>Refused calls</a></p>
+      <p class=${count ? "bad" : "quiet"}>${count ? `${plural(count, "call")} refused` : "Nothing refused"} in this time</p>
+      <${RefusedRules} rules=${data.groups.map(({ group, total }) => ({ rule: group.rule, count: total.refusals }))} />
+      ${latest && html`<p class="quiet">The last one, ${ago(latest.at)}: ${latest.message ?? reasonOf(latest.rule)}</p>`}
+      <p><a href=${href("refusals", "", { q, ...rangeParams(params) })}>Refused calls</a></p>
     </section>
   `;
 }
