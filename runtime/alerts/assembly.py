@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from handlers.api.budgets import every_budget
+from handlers.api.budgets import BudgetUse, every_budget
 from handlers.bridge import Bridge
 from handlers.key_health import report_refused_keys
 from runtime.alerts.sender import Sender
@@ -20,6 +20,7 @@ from runtime.alerts.watch import (
 )
 from runtime.process import Process, now
 from settings.loading import network_to
+from storage.alerts.documents import AlertType
 from storage.alerts.outbox import AlertOutbox
 from storage.alerts.webhooks import Webhooks
 from storage.queries.questions.questions import Questions
@@ -36,8 +37,13 @@ def start_alerts(process: Process, bridge: Bridge) -> None:
     )
     digest = weekly_digest(Questions(database), bridge.identities.users_by_id, now)
     process.start("digest", Watch(database, outbox, (digest,), seconds=CALENDAR_SECONDS).run)
-    of_budgets = budget_alerts(partial(every_budget, bridge, of_tokens=True))
-    process.start("budget_alerts", Watch(database, outbox, (of_budgets,), seconds=BUDGET_SECONDS).run)
+
+    async def budgets() -> list[BudgetUse]:
+        """All budgets, if somebody is told of them: what 3,000 users spent in a month takes a while to add up."""
+        is_wanted = await outbox.is_wanted(AlertType.BUDGET_THRESHOLD, AlertType.BUDGET_FORECAST)
+        return await every_budget(bridge, of_tokens=True) if is_wanted else []
+
+    process.start("budget_alerts", Watch(database, outbox, (budget_alerts(budgets),), seconds=BUDGET_SECONDS).run)
     sender = Sender(
         *(database, Webhooks(database, sealer, now=now), outbox),
         sealer=sealer,

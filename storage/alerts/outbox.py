@@ -71,6 +71,12 @@ class AlertOutbox:
                 return False
             return True
 
+    async def is_wanted(self, *kinds: AlertType) -> bool:
+        """Whether a webhook is subscribed to one of these types."""
+        async with self._database.within(ANSWER_SECONDS):
+            wanted = {"disabled": False, "types": {"$in": list(kinds)}}
+            return await self._database.webhooks.find_one(wanted, {"_id": True}) is not None
+
     async def send_test(self, webhook_id: UUID) -> str:
         """Add a test delivery for a webhook; return the id of the message."""
         at, event_id = self._now(), f"msg_{uuid4().hex}"

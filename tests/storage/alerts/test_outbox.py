@@ -56,7 +56,9 @@ async def test_an_alert_is_raised_once_and_told_to_those_who_want_it(webhooks, o
     assert await database.alerts.count_documents({"_id": KEY}) == 1
     assert not await outbox.raise_alert(AlertType.BUDGET_THRESHOLD, KEY, {"share": 80})
     assert await outbox.raise_alert(AlertType.OWNER_ADDED, "wanted by nobody", {})
+    assert await outbox.is_wanted(AlertType.OWNER_ADDED, AlertType.BUDGET_THRESHOLD)
     await webhooks.remove(wants.id)
+    assert not await outbox.is_wanted(AlertType.OWNER_ADDED, AlertType.BUDGET_THRESHOLD)
     assert await outbox.waiting() == {}
     assert other.id not in await outbox.waiting()
 
