@@ -45,9 +45,6 @@ SPEND_BY: Final[Mapping[str, Dimension]] = MappingProxyType(
 )
 """By what rows may be grouped. A call is in one row, so the groups of its user are one value together."""
 
-SPANS: Final = (Period.DAY, Period.MONTH)
-"""How much time a row may be about."""
-
 _COUNTS: Final = SPEND[:-1]
 
 Cells = Sequence[object]

@@ -16,9 +16,6 @@ from uuid import UUID
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-KEY_BYTES = 32
-"""Of an encryption key."""
-
 VERSION = b"\x01"
 ID_BYTES = 4
 NONCE_BYTES = 12
@@ -43,7 +40,7 @@ class Sealer:
     """Seals with the first of some encryption keys, and opens what any of them sealed.
 
     Args:
-        keys: Each of `KEY_BYTES` bytes; without any, nothing can be sealed or opened.
+        keys: Each of 32 bytes; without any, nothing can be sealed or opened.
         random: Returns this many bytes that cannot be guessed.
     """
 

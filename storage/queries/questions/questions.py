@@ -35,7 +35,7 @@ from storage.queries.questions.groups import (
 )
 from storage.queries.questions.plan import NOTHING, Plan, plan
 from storage.queries.questions.question import Counted, Order, Question
-from storage.queries.questions.reading import MAX_MS, SLICE_CALLS, OnProgress, RowReader, ignore_progress
+from storage.queries.questions.reading import SLICE_CALLS, OnProgress, RowReader, ignore_progress
 from storage.queries.questions.sources import Source
 
 SECONDS: Final = 20.0
@@ -58,10 +58,8 @@ MAX_RANKED: Final = 250_000
 
 _RANKED_BY_DATABASE: Final = frozenset({Order.CALLS, Order.COST, Order.TOKENS, Order.FAILED})
 _SLACK_SECONDS: Final = 2.0
-_TOO_LONG: Final = 50
-"""MaxTimeMSExpired"""
-_TOO_LARGE: Final = frozenset({10334, 17419, 17420, 16945, 146, 292})
-"""A document that grows too large, or too much for memory."""
+_TOO_MUCH: Final = frozenset({50, 10334, 17419, 17420, 16945, 146, 292})
+"""MaxTimeMSExpired, a document that grows too large, or too much for memory."""
 
 
 CallFinder: TypeAlias = Callable[[RowReader, datetime, datetime], Awaitable[bytes]]
@@ -189,16 +187,6 @@ class Questions:
         async with aclosing(self.pages(question, names, if_recorded=if_recorded)) as pages:
             return [row async for page in pages for row in page]
 
-    async def counted(self, question: Question) -> int:
-        """Count the calls of the time range, in whole days.
-
-        Raises:
-            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
-        """
-        async with self._database.query():
-            days = await calls_in(self._database, None, question.start, question.end, Bucket.DAY)
-        return sum(calls for _, calls in days)
-
     @asynccontextmanager
     async def _reading(
         self, question: Question, on_progress: OnProgress, seconds: float | None
@@ -219,18 +207,16 @@ class Questions:
                 await rows.begin()
                 yield rows
         except (TimeoutError, TooMuchError) as error:
-            raise TooMuchError(await self.counted(question), seconds) from error
-        except OperationFailure as error:
-            if error.code not in _TOO_LARGE:
+            cause: BaseException = error
+        except (OperationFailure, DatabaseUnavailableError) as error:
+            cause = error.__cause__ or error
+            if getattr(cause, "code", None) not in _TOO_MUCH:
                 raise
-            raise TooMuchError(await self.counted(question), seconds) from error
-        except DatabaseUnavailableError as error:
-            cause = error.__cause__
-            if not isinstance(cause, OperationFailure) or cause.code != _TOO_LONG:
-                raise
-            # The bound of one query is over before that of all, unless there was less left.
-            bound = seconds if monotonic() >= until else min(seconds, MAX_MS / 1000)
-            raise TooMuchError(await self.counted(question), bound) from error
+        else:
+            return
+        async with self._database.query():
+            days = await calls_in(self._database, None, question.start, question.end, Bucket.DAY)
+        raise TooMuchError(sum(calls for _, calls in days), seconds) from cause
 
 
 class _Answering:
