@@ -134,6 +134,14 @@ def test_an_owner_sets_a_policy_of_a_group_and_its_member_sees_it(page, site, ow
     page.find(".facts", f"denied policy of group {group}")
 
 
+def test_whose_budget_is_used_up_and_until_when_is_a_click(page, site, owner, group):
+    put(site, owner, f"policies/groups/{group}", {"limits": {"together": {"budget": {"usd": "0", "period": "month"}}}})
+    poll(lambda: group in [one["name"] for one in site.get(owner, "budgets")["results"]])
+    page.open("overview", owner)
+    page.click("nav a", "Spend")
+    assert ", until 1 " in page.find("tbody tr", f"Group {group}").text
+
+
 def test_an_owner_gives_a_model_a_price_of_its_own_and_prices_past_calls_again(page, site, owner, axe):
     page.resize(DESK)
     page.refused.append("400")

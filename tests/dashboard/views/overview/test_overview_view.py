@@ -2,6 +2,9 @@ import re
 
 import pytest
 
+from storage.accounts.users import Role
+from tests.polling import poll
+
 # How many of a canvas' points are of a colour of the style sheets.
 POINTS = """
     const [canvas, name] = arguments
@@ -79,3 +82,15 @@ def test_the_figures_and_the_charts_are_those_of_ones_own_calls(page, site, toke
     labels = [plot.get_attribute("aria-label") for plot in page.all(".plot")]
     assert labels[0] == "Calls: Completed 2, Failed 1"
     assert re.fullmatch(r"Cost: All \$0\.\d+", labels[2])
+
+
+def test_an_error_that_is_new_is_told_on_top_and_leads_to_the_errors(page, site):
+    _, owner = site.user(role=Role.OWNER)
+    _, member = site.user()
+    for _ in range(3):
+        site.call(member, model="demo-error")
+    site.counted(member, 3)
+    poll(lambda: [one for one in site.get(owner, "errors", q="range:7d")["results"] if one["calls"] >= 3])
+    page.open("overview", owner)
+    page.click(".unusual a", "New error of demo: ")
+    page.find("main.errors .error", "Overloaded")
