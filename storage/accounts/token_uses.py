@@ -13,7 +13,7 @@ from uuid import UUID
 
 import msgspec
 from msgspec import structs
-from pymongo import UpdateOne
+from pymongo import ReplaceOne
 
 from storage.accounts.users import Identity, TokenUse
 from storage.mongo.clocks import Monotonic, Now
@@ -64,7 +64,7 @@ class TokenUses(BackgroundWriter):
         while self._pending:
             batch = dict(list(self._pending.items())[:_BATCH])
             async with self.database.within(ANSWER_SECONDS, "take uses of tokens"):
-                updates = [_update(token_id, use) for token_id, use in batch.items()]
+                updates = [_replacement(token_id, use) for token_id, use in batch.items()]
                 await self.database.token_uses.bulk_write(updates, ordered=False)
             for token_id, use in batch.items():
                 if self._pending.get(token_id) is use:
@@ -87,8 +87,5 @@ class TokenUses(BackgroundWriter):
             return {one["_id"]: one["at"] async for one in self.database.token_uses.aggregate(pipeline)}
 
 
-def _update(token_id: str, use: TokenUse) -> UpdateOne:
-    """Update the document, unless another process has noted a later use."""
-    noted = {"$literal": {"_id": token_id, "schema_version": 1, **structs.asdict(use)}}
-    latest = {"$cond": [{"$gt": [use.at, "$at"]}, noted, "$$ROOT"]}
-    return UpdateOne({"_id": token_id}, [{"$replaceWith": latest}], upsert=True)
+def _replacement(token_id: str, use: TokenUse) -> ReplaceOne[dict[str, Any]]:
+    return ReplaceOne({"_id": token_id}, {"schema_version": 1, **structs.asdict(use)}, upsert=True)
