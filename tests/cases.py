@@ -30,13 +30,14 @@ class _Tried:
 
 
 def for_each(
-    names: str | tuple[str, ...], cases: Iterable[Any], ids: Iterable[str] | Callable[[Any], str] = repr
+    names: str | tuple[str, ...], *cases: Any, ids: Iterable[str] | Callable[[Any], str] = repr
 ) -> Callable[[Test], Test]:
     """Do what `pytest.mark.parametrize` does, in one test. Each case is tried, and each that fails is named.
 
-    All have the same fixtures: what a case leaves in them, the next one finds.
+    Cases may also be given as one list of all. All have the same fixtures: what a case leaves in them, the next one finds.
     """
-    names, cases = (names,) if isinstance(names, str) else names, list(cases)
+    names = (names,) if isinstance(names, str) else names
+    cases = tuple(cases[0]) if len(cases) == 1 and isinstance(cases[0], list) else cases
     named = list(zip(map(ids, cases) if callable(ids) else ids, cases, strict=True))
     assert named, "there are no cases"
 

@@ -51,7 +51,7 @@ def complete(tmp_path):
     return complete
 
 
-@for_each("shell", [one for one in SHELLS if one == "bash" or shutil.which(one)])
+@for_each("shell", *(one for one in SHELLS if one == "bash" or shutil.which(one)))
 def test_a_shell_completes_commands_flags_and_values(complete, shell):
     assert complete(shell, "groups", "add") == ["add", "add-member"]
     assert complete(shell, "serve", "--record-policy", "") == ["spool", "strict"]

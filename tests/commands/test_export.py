@@ -107,12 +107,10 @@ def test_a_file_that_exists_stays_unless_it_is_said_to_be_replaced(run, output, 
 
 @for_each(
     ("arguments", "said"),
-    [
-        (["--after-id", str(UUID(int=9))], f"there is no interception {UUID(int=9)} that the caller may see"),
-        (["--after-id", "x"], "after_id: must be a UUID"),
-        (["--q", "user:nobody"], "nobody"),
-        (["--q", "status:model"], 'has invalid value "model"'),
-    ],
+    (["--after-id", str(UUID(int=9))], f"there is no interception {UUID(int=9)} that the caller may see"),
+    (["--after-id", "x"], "after_id: must be a UUID"),
+    (["--q", "user:nobody"], "nobody"),
+    (["--q", "status:model"], 'has invalid value "model"'),
 )
 def test_what_is_unknown_leaves_nothing(run, file, arguments, said):
     for target in (str(file), "-"):
@@ -138,7 +136,7 @@ def test_a_disk_that_takes_no_more_is_said_in_one_line_and_leaves_nothing(file):
     assert list(file.parent.iterdir()) == []
 
 
-@for_each("arguments", [[], ["--format", "csv", "--q", "model:none"]])
+@for_each("arguments", [], ["--format", "csv", "--q", "model:none"])
 def test_a_full_standard_output_is_said_in_one_line(three_pages, environ, arguments):
     # As Python's own end would write what is left in the buffer, this begins with it.
     command = [sys.executable, "server.py", "interceptions", "export", *arguments]

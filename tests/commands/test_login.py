@@ -148,7 +148,7 @@ def test_what_goes_wrong_is_said(bridge, run, tmp_path, responses, said):
     assert not (tmp_path / "aibridge").exists()
 
 
-@for_each("url", ["http://bridge.example", "ftp://127.0.0.1", "https://user@bridge.example", "https://", "http://[::1"])
+@for_each("url", "http://bridge.example", "ftp://127.0.0.1", "https://user@bridge.example", "https://", "http://[::1")
 def test_a_token_goes_over_no_network_unencrypted(run, url):
     result = run(url)
     assert result.exit_code == 2

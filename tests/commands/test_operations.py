@@ -138,16 +138,14 @@ def test_a_token_stands_alone_on_stdout_and_is_found_by_what_it_is(run, output):
 
 @for_each(
     ("arguments", "message"),
-    [
-        (["users", "remove", "nobody"], 'There is no user named "nobody".'),
-        (["webhooks", "remove", "x"], "there is no webhook with this id"),
-        (["webhooks", "add", "ftp://x"], "url: must be an https URL"),
-        (["interceptions", "list", "--limit", "1001"], "Pagination limit must be in range (0, 1000]"),
-        (["interceptions", "list", "--q", "status:model"], 'has invalid value "model"'),
-        (["limits", "show"], "only a running server knows this: give its address with --url"),
-        (["budgets", "list"], "only a running server knows this: give its address with --url"),
-        (["views", "list"], "this is about who asks: give the address of a server with --url"),
-    ],
+    (["users", "remove", "nobody"], 'There is no user named "nobody".'),
+    (["webhooks", "remove", "x"], "there is no webhook with this id"),
+    (["webhooks", "add", "ftp://x"], "url: must be an https URL"),
+    (["interceptions", "list", "--limit", "1001"], "Pagination limit must be in range (0, 1000]"),
+    (["interceptions", "list", "--q", "status:model"], 'has invalid value "model"'),
+    (["limits", "show"], "only a running server knows this: give its address with --url"),
+    (["budgets", "list"], "only a running server knows this: give its address with --url"),
+    (["views", "list"], "this is about who asks: give the address of a server with --url"),
 )
 def test_what_cannot_be_done_is_said_in_one_line(run, arguments, message):
     code, said = refused(run(*arguments))

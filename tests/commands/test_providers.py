@@ -60,22 +60,20 @@ def test_a_provider_is_added_with_keys_from_a_file_listed_and_changed(output, ke
 
 @for_each(
     ("arguments", "message"),
-    [
-        (["add", "East", "--type", "openai"], "Error: name: must be lower-case letters and digits with single hyphens"),
-        (
-            ["add", "x", "--type", "azure"],
-            "Error: base_url: is required: a provider of the type azure has no address of",
-        ),
-        (["add", "x", "--type", "openai", "--base-url", "y"], "Error: base_url: must be an http or https URL"),
-        (["add", "x", "--type", "openai", "--key-file", "nothing"], "Error: nothing cannot be read: No such file"),
-        (
-            ["add", "openai", "--type", "openai"],
-            "Error: The name openai is that of a provider of the server's environment",
-        ),
-        (["change", "x", "--disabled"], "Error: There is no provider named x"),
-        (["remove", "x"], "Error: There is no provider named x"),
-        (["check", "x"], "Error: There is no provider named x"),
-    ],
+    (["add", "East", "--type", "openai"], "Error: name: must be lower-case letters and digits with single hyphens"),
+    (
+        ["add", "x", "--type", "azure"],
+        "Error: base_url: is required: a provider of the type azure has no address of",
+    ),
+    (["add", "x", "--type", "openai", "--base-url", "y"], "Error: base_url: must be an http or https URL"),
+    (["add", "x", "--type", "openai", "--key-file", "nothing"], "Error: nothing cannot be read: No such file"),
+    (
+        ["add", "openai", "--type", "openai"],
+        "Error: The name openai is that of a provider of the server's environment",
+    ),
+    (["change", "x", "--disabled"], "Error: There is no provider named x"),
+    (["remove", "x"], "Error: There is no provider named x"),
+    (["check", "x"], "Error: There is no provider named x"),
 )
 def test_what_cannot_be_done_is_said_in_one_line(run, arguments, message):
     code, said = refused(run("providers", *arguments))
@@ -159,14 +157,12 @@ def test_secrets_beside_keys_are_read_from_files_and_never_shown(apply, output, 
 
 @for_each(
     ("providers", "message"),
-    [
-        ([{"type": "openai"}], "providers[0].name: is required"),
-        ([LOCAL, {"name": "x", "type": "openai", "keys": ["sk-1"]}], "providers[1]: keys do not belong into this file"),
-        ([LOCAL, LOCAL], "providers: local is there twice"),
-        ([LOCAL | {"port": 1}], "providers[0].port: unknown field"),
-        ([LOCAL | {"key_files": "keys"}], "providers[0].key_files: must be an array of texts"),
-        ([1], "providers[0]: must be an object"),
-    ],
+    ([{"type": "openai"}], "providers[0].name: is required"),
+    ([LOCAL, {"name": "x", "type": "openai", "keys": ["sk-1"]}], "providers[1]: keys do not belong into this file"),
+    ([LOCAL, LOCAL], "providers: local is there twice"),
+    ([LOCAL | {"port": 1}], "providers[0].port: unknown field"),
+    ([LOCAL | {"key_files": "keys"}], "providers[0].key_files: must be an array of texts"),
+    ([1], "providers[0]: must be an object"),
 )
 def test_a_file_that_cannot_be_used_is_refused_before_anything_is_changed(apply, output, providers, message):
     code, said = refused(apply(providers))

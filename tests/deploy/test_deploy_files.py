@@ -53,7 +53,7 @@ def labels_of(name):
     return {"instance", "job", "le", *(label for one in found for label in getattr(one, "_labelnames", ()))}
 
 
-@for_each("name", ["aibridge.service", "compose.yaml", "Dockerfile", "nginx.conf", "Caddyfile"])
+@for_each("name", "aibridge.service", "compose.yaml", "Dockerfile", "nginx.conf", "Caddyfile")
 def test_every_variable_of_ours_that_is_named_is_a_setting(name):
     assert set(re.findall(r"AIBRIDGE_[A-Z_]+(?<!_)", text(name))) - {"CODER_AIBRIDGE"} <= VARIABLES
 

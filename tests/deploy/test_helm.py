@@ -69,16 +69,14 @@ def test_the_chart_is_the_manifests(manifests):
 
 @for_each(
     ("values", "named"),
-    [
-        ({}, "/mongodb"),
-        ({"mongodb": {"uri": "mongodb://a", "existingSecret": "a"}}, "/mongodb"),
-        ({"mongodb": {"uri": "https://a"}}, "/mongodb/uri"),
-        ({"secrets": {"settings": ["AIBRIDGE_OPENAI_KEY"]}}, "/secrets"),
-        ({"settings": {"AIBRIDGE_MONGODB_URI": "mongodb://a"}}, "AIBRIDGE_MONGODB_URI"),
-        ({"settings": {"AIBRIDGE_WORKERS": 2}}, "/settings/AIBRIDGE_WORKERS"),
-        ({"replicaCount": 3}, "replicaCount"),
-        ({"image": {"digest": "latest"}}, "/image/digest"),
-    ],
+    ({}, "/mongodb"),
+    ({"mongodb": {"uri": "mongodb://a", "existingSecret": "a"}}, "/mongodb"),
+    ({"mongodb": {"uri": "https://a"}}, "/mongodb/uri"),
+    ({"secrets": {"settings": ["AIBRIDGE_OPENAI_KEY"]}}, "/secrets"),
+    ({"settings": {"AIBRIDGE_MONGODB_URI": "mongodb://a"}}, "AIBRIDGE_MONGODB_URI"),
+    ({"settings": {"AIBRIDGE_WORKERS": 2}}, "/settings/AIBRIDGE_WORKERS"),
+    ({"replicaCount": 3}, "replicaCount"),
+    ({"image": {"digest": "latest"}}, "/image/digest"),
 )
 def test_values_that_cannot_be_are_refused_by_their_names(values, named, tmp_path_factory):
     file = tmp_path_factory.mktemp("values") / "values.json"

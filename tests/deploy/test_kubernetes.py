@@ -17,7 +17,7 @@ def pod(manifests):
     return manifests["Deployment"]["spec"]["template"]
 
 
-@for_each("version", [OLDEST, "1.37"])
+@for_each("version", OLDEST, "1.37")
 def test_kubernetes_takes_every_field(manifests, version):
     assert len(manifests) == 5
     for manifest in manifests.values():

@@ -32,7 +32,7 @@ def normalized(name):
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-@for_each(("name", "asked"), list(FILES.items()))
+@for_each(("name", "asked"), *list(FILES.items()))
 def test_a_file_pins_what_is_asked_for_exactly_and_with_hashes(name, asked):
     """When this fails: make lock."""
     found = pins(name)

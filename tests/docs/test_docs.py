@@ -23,7 +23,7 @@ API, ARCHITECTURE, CONFIGURATION, RECORDING = (
 )
 SETTINGS = {setting.name: setting for setting in declared()}
 
-each_page = for_each("name", PAGES)
+each_page = for_each("name", *PAGES)
 
 
 # Settings.

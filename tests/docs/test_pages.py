@@ -17,7 +17,7 @@ from storage.prices.pricing import Prices
 from tests.cases import for_each
 from tests.docs.pages import PAGES, ROOT, anchor, blocks, code, headings, page
 
-each_page = for_each("name", PAGES)
+each_page = for_each("name", *PAGES)
 
 
 @each_page

@@ -131,7 +131,7 @@ def test_what_comes_behind_the_last_request_is_not_looked_at():
     assert reader.request is None
 
 
-@for_each("behind", [b"GET /2 HTTP/1.1\r\nHost: b\r\n\r\n", b"GET /2 HT", b"nonsense", b"\0"])
+@for_each("behind", b"GET /2 HTTP/1.1\r\nHost: b\r\n\r\n", b"GET /2 HT", b"nonsense", b"\0")
 def test_who_does_not_wait_for_the_response_gets_no_other_one(behind):
     reader = Requests()
     reader.feed(b"POST / HTTP/1.1\r\nHost: b\r\nContent-Length: 2\r\n\r\nhi" + behind)
@@ -153,10 +153,11 @@ def test_what_comes_in_a_later_read_is_the_next_request_and_line_ends_are_nothin
 
 @for_each(
     "framing",
-    [(b"Content-Length: 5\r\n\r\n", b"hello"), (b"Transfer-Encoding: chunked\r\n\r\n", b"5\r\nhello\r\n0\r\n\r\n")],
+    (b"Content-Length: 5\r\n\r\n", b"hello"),
+    (b"Transfer-Encoding: chunked\r\n\r\n", b"5\r\nhello\r\n0\r\n\r\n"),
     ids=["length", "chunks"],
 )
-@for_each("size", [1, 7, 1000])
+@for_each("size", 1, 7, 1000)
 def test_an_upgrade_offer_is_ignored_and_the_body_is_read(framing, size):
     head, body = framing
     offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n"
@@ -177,14 +178,12 @@ def test_the_request_for_a_tunnel_is_the_last_one_of_its_connection():
 
 @for_each(
     ("target", "path", "host"),
-    [
-        ("http://c", "/", "c"),
-        ("HTTPS://c:8443/a/b?q=1", "/a/b?q=1", "c:8443"),
-        ("http://c?q=1", "/?q=1", "c"),
-        ("http://[::1]:80/", "/", "[::1]:80"),
-        ("//c/d", "//c/d", "b"),
-        ("*", "*", "b"),
-    ],
+    ("http://c", "/", "c"),
+    ("HTTPS://c:8443/a/b?q=1", "/a/b?q=1", "c:8443"),
+    ("http://c?q=1", "/?q=1", "c"),
+    ("http://[::1]:80/", "/", "[::1]:80"),
+    ("//c/d", "//c/d", "b"),
+    ("*", "*", "b"),
 )
 def test_an_absolute_target_says_path_and_host(target, path, host):
     request = only(f"OPTIONS {target} HTTP/1.1\r\nHost: b\r\n\r\n".encode())
@@ -199,67 +198,65 @@ def test_an_absolute_target_makes_no_host_out_of_none_or_two(host):
 
 @for_each(
     ("data", "reason", "status"),
-    [
-        (b"BREW / HTTP/1.1\r\n\r\n", "Invalid method encountered", 400),
-        (b"GET /\xff HTTP/1.1\r\n\r\n", "Invalid char in url path", 400),
-        (b"GET / HTTP/2.0\r\n\r\n", "its version is neither HTTP/1.1 nor HTTP/1.0", 505),
-        (b"GET / HTTP/1.1\nHost: b\n\n", "Expected CRLF after version", 400),
-        (b"GET / HTTP/1.1\r\nA: 1\r\n 2\r\n\r\n", "Unexpected whitespace after header value", 400),
-        (b"GET / HTTP/1.1\r\nA: \0\r\n\r\n", "Invalid header value char", 400),
-        (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n", "Duplicate Content-Length", 400),
-        (
-            b"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
-            "Transfer-Encoding can't be present with Content-Length",
-            400,
-        ),
-        (
-            b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
-            "the only transfer coding that is understood is chunked",
-            501,
-        ),
-        (
-            b"POST / HTTP/1.1\r\nTransfer-Encoding: identity\r\n\r\n",
-            "the only transfer coding that is understood is chunked",
-            501,
-        ),
-        (
-            b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-            "HTTP/1.0 has no transfer codings",
-            400,
-        ),
-        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: 1\r\n\r\n", TRAILERS, 400),
-        (b"GET /" + b"x" * MAX_HEAD_BYTES + b" HTTP/1.1\r\n\r\n", TOO_LARGE, 431),
-        (b"GET / HTTP/1.1\r\nA: " + b"x" * 3 * MAX_HEAD_BYTES, TOO_LARGE, 431),
-        (b"GET / HTTP/1.1\r\n" + b"A: 1\r\n" * (MAX_HEADERS + 1) + b"\r\n", TOO_MANY_HEADERS, 431),
-        (
-            b"GET ftp://b/ HTTP/1.1\r\n\r\n",
-            "its target is neither a path nor an address that begins with http:// or https://",
-            400,
-        ),
-        (b"GET http:///a HTTP/1.1\r\n\r\n", "its target has no host, or a user's name before it", 400),
-        (b"GET http://a@b/ HTTP/1.1\r\n\r\n", "its target has no host, or a user's name before it", 400),
-        (b"GET / HTTP/1.1\r\nA : 1\r\n\r\n", "Invalid header token", 400),
-        (b"GET / HTTP/1.1\r\nno colon in here\r\n\r\n", "Invalid header token", 400),
-        (b"GET / HTTP/1.1\r\n: nameless\r\n\r\n", "Invalid header token", 400),
-        (b"GET / HTTP/1.1\r\nA: a\rb\r\n\r\n", "Missing expected LF after header value", 400),
-        (b"GET / HTTP/1.1\r\n" + b"A" * 3 * MAX_HEAD_BYTES, TOO_LARGE, 431),
-        (b"GET / HTTP/1.1\r\nA: 1\r\n\n", "Invalid header field char", 400),
-        (b"POST / HTTP/1.1\r\nContent-Length: +1\r\n\r\n", "Invalid character in Content-Length", 400),
-        (b"POST / HTTP/1.1\r\nContent-Length: 1, 1\r\n\r\n", "Invalid character in Content-Length", 400),
-        (b"POST / HTTP/1.1\r\nContent-Length: two\r\n\r\n", "Invalid character in Content-Length", 400),
-        (b"POST / HTTP/1.1\r\nContent-Length: -2\r\n\r\n", "Invalid character in Content-Length", 400),
-        (b"POST / HTTP/1.1\r\nContent-Length: 0x2\r\n\r\n", "Invalid character in Content-Length", 400),
-        (b"POST / HTTP/1.1\r\nContent-Length: 2_0\r\n\r\n", "Invalid character in Content-Length", 400),
-        (b"POST / HTTP/1.1\r\nContent-Length: \xb2\r\n\r\n", "Invalid character in Content-Length", 400),
-        (b"POST / HTTP/1.1\r\nContent-Length: \r\n\r\n", "Empty Content-Length", 400),
-        (b"POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n", "Content-Length overflow", 400),
-        (b"\r\n" * 2 * MAX_HEAD_BYTES, TOO_LARGE, 431),
-        (
-            b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5;" + b"x" * 3 * MAX_HEAD_BYTES,
-            LINE_TOO_LARGE,
-            431,
-        ),
-    ],
+    (b"BREW / HTTP/1.1\r\n\r\n", "Invalid method encountered", 400),
+    (b"GET /\xff HTTP/1.1\r\n\r\n", "Invalid char in url path", 400),
+    (b"GET / HTTP/2.0\r\n\r\n", "its version is neither HTTP/1.1 nor HTTP/1.0", 505),
+    (b"GET / HTTP/1.1\nHost: b\n\n", "Expected CRLF after version", 400),
+    (b"GET / HTTP/1.1\r\nA: 1\r\n 2\r\n\r\n", "Unexpected whitespace after header value", 400),
+    (b"GET / HTTP/1.1\r\nA: \0\r\n\r\n", "Invalid header value char", 400),
+    (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n", "Duplicate Content-Length", 400),
+    (
+        b"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "Transfer-Encoding can't be present with Content-Length",
+        400,
+    ),
+    (
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+        "the only transfer coding that is understood is chunked",
+        501,
+    ),
+    (
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: identity\r\n\r\n",
+        "the only transfer coding that is understood is chunked",
+        501,
+    ),
+    (
+        b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.0 has no transfer codings",
+        400,
+    ),
+    (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: 1\r\n\r\n", TRAILERS, 400),
+    (b"GET /" + b"x" * MAX_HEAD_BYTES + b" HTTP/1.1\r\n\r\n", TOO_LARGE, 431),
+    (b"GET / HTTP/1.1\r\nA: " + b"x" * 3 * MAX_HEAD_BYTES, TOO_LARGE, 431),
+    (b"GET / HTTP/1.1\r\n" + b"A: 1\r\n" * (MAX_HEADERS + 1) + b"\r\n", TOO_MANY_HEADERS, 431),
+    (
+        b"GET ftp://b/ HTTP/1.1\r\n\r\n",
+        "its target is neither a path nor an address that begins with http:// or https://",
+        400,
+    ),
+    (b"GET http:///a HTTP/1.1\r\n\r\n", "its target has no host, or a user's name before it", 400),
+    (b"GET http://a@b/ HTTP/1.1\r\n\r\n", "its target has no host, or a user's name before it", 400),
+    (b"GET / HTTP/1.1\r\nA : 1\r\n\r\n", "Invalid header token", 400),
+    (b"GET / HTTP/1.1\r\nno colon in here\r\n\r\n", "Invalid header token", 400),
+    (b"GET / HTTP/1.1\r\n: nameless\r\n\r\n", "Invalid header token", 400),
+    (b"GET / HTTP/1.1\r\nA: a\rb\r\n\r\n", "Missing expected LF after header value", 400),
+    (b"GET / HTTP/1.1\r\n" + b"A" * 3 * MAX_HEAD_BYTES, TOO_LARGE, 431),
+    (b"GET / HTTP/1.1\r\nA: 1\r\n\n", "Invalid header field char", 400),
+    (b"POST / HTTP/1.1\r\nContent-Length: +1\r\n\r\n", "Invalid character in Content-Length", 400),
+    (b"POST / HTTP/1.1\r\nContent-Length: 1, 1\r\n\r\n", "Invalid character in Content-Length", 400),
+    (b"POST / HTTP/1.1\r\nContent-Length: two\r\n\r\n", "Invalid character in Content-Length", 400),
+    (b"POST / HTTP/1.1\r\nContent-Length: -2\r\n\r\n", "Invalid character in Content-Length", 400),
+    (b"POST / HTTP/1.1\r\nContent-Length: 0x2\r\n\r\n", "Invalid character in Content-Length", 400),
+    (b"POST / HTTP/1.1\r\nContent-Length: 2_0\r\n\r\n", "Invalid character in Content-Length", 400),
+    (b"POST / HTTP/1.1\r\nContent-Length: \xb2\r\n\r\n", "Invalid character in Content-Length", 400),
+    (b"POST / HTTP/1.1\r\nContent-Length: \r\n\r\n", "Empty Content-Length", 400),
+    (b"POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n", "Content-Length overflow", 400),
+    (b"\r\n" * 2 * MAX_HEAD_BYTES, TOO_LARGE, 431),
+    (
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5;" + b"x" * 3 * MAX_HEAD_BYTES,
+        LINE_TOO_LARGE,
+        431,
+    ),
 )
 def test_ambiguous_or_unbounded_requests_are_refused_with_a_reason(data, reason, status):
     with pytest.raises(MalformedRequestError) as refusal:
@@ -269,22 +266,20 @@ def test_ambiguous_or_unbounded_requests_are_refused_with_a_reason(data, reason,
 
 @for_each(
     ("body", "reason"),
-    [
-        (b"x", "Invalid character in chunk size"),
-        (b"5 \r\n", "Invalid character in chunk size"),
-        (b" 5\r\n", "Invalid character in chunk size"),
-        (b"+5\r\n", "Invalid character in chunk size"),
-        (b"-1\r\n", "Invalid character in chunk size"),
-        (b"0x5\r\n", "Invalid character in chunk size"),
-        (b"5\n", "Missing expected CR after chunk size"),
-        (b"5;a\0\r\n", "Invalid character in chunk extensions name"),
-        (b"5\r\nhelloX", "Expected LF after chunk data"),
-        (b"\r\n", "Invalid character in chunk size"),
-        (b"F" * 17, "Chunk size overflow"),
-        (b"1\r\na\r\n0\r\nA: 1\r\n\r\nGET / HTTP/1.1\r\n\r\n", TRAILERS),
-    ],
+    (b"x", "Invalid character in chunk size"),
+    (b"5 \r\n", "Invalid character in chunk size"),
+    (b" 5\r\n", "Invalid character in chunk size"),
+    (b"+5\r\n", "Invalid character in chunk size"),
+    (b"-1\r\n", "Invalid character in chunk size"),
+    (b"0x5\r\n", "Invalid character in chunk size"),
+    (b"5\n", "Missing expected CR after chunk size"),
+    (b"5;a\0\r\n", "Invalid character in chunk extensions name"),
+    (b"5\r\nhelloX", "Expected LF after chunk data"),
+    (b"\r\n", "Invalid character in chunk size"),
+    (b"F" * 17, "Chunk size overflow"),
+    (b"1\r\na\r\n0\r\nA: 1\r\n\r\nGET / HTTP/1.1\r\n\r\n", TRAILERS),
 )
-@for_each("size", [1, 1000])
+@for_each("size", 1, 1000)
 def test_chunks_that_two_servers_might_read_differently_are_refused(body, reason, size):
     data = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + body
     with pytest.raises(MalformedRequestError, match=reason):
@@ -350,8 +345,8 @@ def read_by_client(line):
     return response.headers[0] if response.has_head and response.headers else None
 
 
-@for_each("line", [b"a%bb: c", b"%ba: c", b"a%b: c"])
-@for_each("read", [read_by_server, read_by_client])
+@for_each("line", b"a%bb: c", b"%ba: c", b"a%b: c")
+@for_each("read", read_by_server, read_by_client)
 def test_no_name_gets_past_a_parser_that_tornado_would_refuse(read, line):
     found = [header for octet in OCTETS if (header := read(line % octet)) is not None]
     assert len(found) >= 60
@@ -359,7 +354,7 @@ def test_no_name_gets_past_a_parser_that_tornado_would_refuse(read, line):
         HTTPHeaders().add(name, "c")
 
 
-@for_each("line", [b"a: b%bc", b"a: %bb", b"a: b%b", b"a: %b"])
+@for_each("line", b"a: b%bc", b"a: %bb", b"a: b%b", b"a: %b")
 def test_no_value_gets_past_the_parser_of_requests_that_tornado_would_refuse(line):
     found = [header for octet in OCTETS if (header := read_by_server(line % octet)) is not None]
     assert len(found) >= 220

@@ -54,25 +54,23 @@ def test_each_tool_each_system_text_and_each_message_is_a_block():
 
 @for_each(
     ("request_body", "blocks"),
-    [
-        (b'{"input":"Hello","instructions":"Be kind"}', Blocks((), of('"Be kind"'), of('"Hello"'))),
-        (
-            b'{"contents":[{"c":1}],"systemInstruction":{"s":1},"tools":[{"t":1}]}',
-            Blocks(of('{"t":1}'), of('{"s":1}'), of('{"c":1}')),
-        ),
-        (b'{"contents":[{"c":1}],"system_instruction":{"s":1}}', Blocks((), of('{"s":1}'), of('{"c":1}'))),
-        (
-            b'{"messages":[{"m":1}],"system":[{"text":"s"}],"toolConfig":{"tools":[]}}',
-            Blocks(of('{"tools":[]}'), of('{"text":"s"}'), of('{"m":1}')),
-        ),
-        (b'{"messages":[1],"system":null,"functions":[{"f":1}]}', Blocks(of('{"f":1}'), (), of("1"))),
-    ],
+    (b'{"input":"Hello","instructions":"Be kind"}', Blocks((), of('"Be kind"'), of('"Hello"'))),
+    (
+        b'{"contents":[{"c":1}],"systemInstruction":{"s":1},"tools":[{"t":1}]}',
+        Blocks(of('{"t":1}'), of('{"s":1}'), of('{"c":1}')),
+    ),
+    (b'{"contents":[{"c":1}],"system_instruction":{"s":1}}', Blocks((), of('{"s":1}'), of('{"c":1}'))),
+    (
+        b'{"messages":[{"m":1}],"system":[{"text":"s"}],"toolConfig":{"tools":[]}}',
+        Blocks(of('{"tools":[]}'), of('{"text":"s"}'), of('{"m":1}')),
+    ),
+    (b'{"messages":[1],"system":null,"functions":[{"f":1}]}', Blocks(of('{"f":1}'), (), of("1"))),
 )
 def test_every_dialect_has_its_own_names_for_them(request_body, blocks):
     assert read_blocks(request_body) == blocks
 
 
-@for_each("request_body", [b"", b"{}", b"[1]", b'{"messages":[]}', b'{"messages":[1', b'{"tools":[1]}'])
+@for_each("request_body", b"", b"{}", b"[1]", b'{"messages":[]}', b'{"messages":[1', b'{"tools":[1]}')
 def test_a_body_without_messages_or_that_is_no_json_has_none(request_body):
     assert read_blocks(request_body) is None
 
@@ -94,22 +92,20 @@ def test_the_first_blocks_are_kept_of_many():
 
 @for_each(
     ("marked", "plain"),
-    [
-        (user("a", **MARK), user("a")),
-        ({**MARK, "role": "user", "content": "a"}, {"role": "user", "content": "a"}),
-        ({"role": "user", "content": [{**MARK, "type": "image"}]}, {"role": "user", "content": [{"type": "image"}]}),
-        (
-            {"role": "user", "content": [{"text": "a"}, {"cachePoint": {"type": "default"}}]},
-            {"role": "user", "content": [{"text": "a"}]},
-        ),
-        (
-            {"role": "user", "content": [{"cachePoint": {"type": "default"}}, {"text": "a"}]},
-            {"role": "user", "content": [{"text": "a"}]},
-        ),
-        (user("a"), {"role": "user", "content": "a"}),
-        (user('a"},{"', **MARK), {"role": "user", "content": 'a"},{"'}),
-        ({"content": [{"type": "text", "text": "a"}], "role": "user"}, {"content": "a", "role": "user"}),
-    ],
+    (user("a", **MARK), user("a")),
+    ({**MARK, "role": "user", "content": "a"}, {"role": "user", "content": "a"}),
+    ({"role": "user", "content": [{**MARK, "type": "image"}]}, {"role": "user", "content": [{"type": "image"}]}),
+    (
+        {"role": "user", "content": [{"text": "a"}, {"cachePoint": {"type": "default"}}]},
+        {"role": "user", "content": [{"text": "a"}]},
+    ),
+    (
+        {"role": "user", "content": [{"cachePoint": {"type": "default"}}, {"text": "a"}]},
+        {"role": "user", "content": [{"text": "a"}]},
+    ),
+    (user("a"), {"role": "user", "content": "a"}),
+    (user('a"},{"', **MARK), {"role": "user", "content": 'a"},{"'}),
+    ({"content": [{"type": "text", "text": "a"}], "role": "user"}, {"content": "a", "role": "user"}),
 )
 def test_marks_of_what_is_cached_and_a_list_of_one_text_make_no_difference(marked, plain):
     for separators in (",", ":"), (", ", ": "):
@@ -119,7 +115,10 @@ def test_marks_of_what_is_cached_and_a_list_of_one_text_make_no_difference(marke
 
 @for_each(
     "other",
-    [user("b"), user("a", citations=[]), {"role": "assistant", "content": "a"}, {"role": "user", "content": ["a"]}],
+    user("b"),
+    user("a", citations=[]),
+    {"role": "assistant", "content": "a"},
+    {"role": "user", "content": ["a"]},
 )
 def test_everything_else_makes_a_difference(other):
     assert read_blocks(body(messages=[user("a")])).messages != read_blocks(body(messages=[other])).messages
@@ -132,13 +131,11 @@ def test_many_spaces_are_looked_at_once_for_the_marks_behind_them():
 
 @for_each(
     "almost",
-    [
-        b'{"role":"user","content":[{"type":"tool_result","text":"a"}]}',
-        b'{"name":"content","content":[{"type":"text","text":"a"}]}',
-        b'{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}',
-        b'{"role":"user","content":[{"type":"text","text":"a"}],"name":"x"}',
-        b'{"role":"user","content":[{"type":"text","text":"%b"}]}' % (b"a" * MAX_ONE_TEXT),
-    ],
+    b'{"role":"user","content":[{"type":"tool_result","text":"a"}]}',
+    b'{"name":"content","content":[{"type":"text","text":"a"}]}',
+    b'{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}',
+    b'{"role":"user","content":[{"type":"text","text":"a"}],"name":"x"}',
+    b'{"role":"user","content":[{"type":"text","text":"%b"}]}' % (b"a" * MAX_ONE_TEXT),
 )
 def test_what_is_not_a_message_of_one_text_stays_as_it_is(almost):
     assert read_blocks(b'{"messages":[%b]}' % almost).messages == (checksum(almost),)
@@ -175,25 +172,23 @@ def test_a_conversation_that_goes_on_differs_in_nothing_wherever_it_is_marked(re
 
 @for_each(
     ("before", "now", "difference"),
-    [
-        ({"tools": "ab"}, {"tools": "xb"}, (BlockKind.TOOLS, 0, BlockChange.CHANGED)),
-        ({"tools": "abc"}, {"tools": "acb"}, (BlockKind.TOOLS, 1, BlockChange.REORDERED)),
-        ({"tools": "ab"}, {"tools": "abc"}, (BlockKind.TOOLS, 2, BlockChange.INSERTED)),
-        ({"tools": "ab"}, {"tools": "xyab"}, (BlockKind.TOOLS, 0, BlockChange.INSERTED)),
-        ({"tools": "abc"}, {"tools": "bc"}, (BlockKind.TOOLS, 0, BlockChange.REMOVED)),
-        ({"tools": "abc"}, {"tools": "ab"}, (BlockKind.TOOLS, 2, BlockChange.REMOVED)),
-        ({"tools": "a"}, {"tools": ""}, (BlockKind.TOOLS, 0, BlockChange.REMOVED)),
-        ({"system": "ab"}, {"system": "ax"}, (BlockKind.SYSTEM, 1, BlockChange.CHANGED)),
-        ({"system": "a"}, {"system": "ab"}, (BlockKind.SYSTEM, 1, BlockChange.INSERTED)),
-        ({"tools": "a", "system": "b"}, {"tools": "x", "system": "y"}, (BlockKind.TOOLS, 0, BlockChange.CHANGED)),
-        ({"messages": "abc"}, {"messages": "axcd"}, (BlockKind.MESSAGE, 1, BlockChange.CHANGED)),
-        ({"messages": "abc"}, {"messages": "axbcd"}, (BlockKind.MESSAGE, 1, BlockChange.INSERTED)),
-        ({"messages": "abcd"}, {"messages": "acde"}, (BlockKind.MESSAGE, 1, BlockChange.REMOVED)),
-        ({"messages": "abc"}, {"messages": "ab"}, (BlockKind.MESSAGE, 2, BlockChange.REMOVED)),
-        ({"messages": "ab"}, {"messages": "axyz"}, (BlockKind.MESSAGE, 1, BlockChange.CHANGED)),
-        ({"messages": "ab"}, {"messages": "abc"}, None),
-        ({"messages": "ab"}, {"messages": "ab"}, None),
-    ],
+    ({"tools": "ab"}, {"tools": "xb"}, (BlockKind.TOOLS, 0, BlockChange.CHANGED)),
+    ({"tools": "abc"}, {"tools": "acb"}, (BlockKind.TOOLS, 1, BlockChange.REORDERED)),
+    ({"tools": "ab"}, {"tools": "abc"}, (BlockKind.TOOLS, 2, BlockChange.INSERTED)),
+    ({"tools": "ab"}, {"tools": "xyab"}, (BlockKind.TOOLS, 0, BlockChange.INSERTED)),
+    ({"tools": "abc"}, {"tools": "bc"}, (BlockKind.TOOLS, 0, BlockChange.REMOVED)),
+    ({"tools": "abc"}, {"tools": "ab"}, (BlockKind.TOOLS, 2, BlockChange.REMOVED)),
+    ({"tools": "a"}, {"tools": ""}, (BlockKind.TOOLS, 0, BlockChange.REMOVED)),
+    ({"system": "ab"}, {"system": "ax"}, (BlockKind.SYSTEM, 1, BlockChange.CHANGED)),
+    ({"system": "a"}, {"system": "ab"}, (BlockKind.SYSTEM, 1, BlockChange.INSERTED)),
+    ({"tools": "a", "system": "b"}, {"tools": "x", "system": "y"}, (BlockKind.TOOLS, 0, BlockChange.CHANGED)),
+    ({"messages": "abc"}, {"messages": "axcd"}, (BlockKind.MESSAGE, 1, BlockChange.CHANGED)),
+    ({"messages": "abc"}, {"messages": "axbcd"}, (BlockKind.MESSAGE, 1, BlockChange.INSERTED)),
+    ({"messages": "abcd"}, {"messages": "acde"}, (BlockKind.MESSAGE, 1, BlockChange.REMOVED)),
+    ({"messages": "abc"}, {"messages": "ab"}, (BlockKind.MESSAGE, 2, BlockChange.REMOVED)),
+    ({"messages": "ab"}, {"messages": "axyz"}, (BlockKind.MESSAGE, 1, BlockChange.CHANGED)),
+    ({"messages": "ab"}, {"messages": "abc"}, None),
+    ({"messages": "ab"}, {"messages": "ab"}, None),
 )
 def test_the_first_block_that_differs_is_found_with_what_happened_to_it(before, now, difference):
     old, new = (Blocks(**{part: of(*names) for part, names in each.items()}) for each in (before, now))

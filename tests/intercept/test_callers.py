@@ -82,36 +82,34 @@ SESSION_HEADERS = {
 }
 
 
-@for_each(("name", "headers"), CLIENTS.items(), ids=CLIENTS)
+@for_each(("name", "headers"), *CLIENTS.items(), ids=CLIENTS)
 def test_a_client_is_known_by_what_it_sends(name, headers):
     assert client_name(HTTPHeaders(headers)) == name
 
 
 @for_each(
     ("headers", "name"),
-    [
-        ({}, "Unknown"),
-        ({"User-Agent": "my claude"}, "Unknown"),
-        ({"User-Agent": "mux"}, "Unknown"),
-        ({"User-Agent": "node", "Originator": "kilo-code"}, "Kilo Code"),
-        ({"User-Agent": "node", "originator": "Roo-Code"}, "Roo Code"),
-        ({"User-Agent": "node", "Originator": "roo-codec"}, "Unknown"),
-        ({"User-Agent": "codex/1", "Originator": "roo-code"}, "Codex"),
-        ({"User-Agent": "opencode/1", "X-Cursor-Client-Version": ""}, "OpenCode"),
-        ({"X-Cursor-Client-Version": ""}, "Cursor"),
-        ({"User-Agent": "OpenAI/JS 6", "X-Cursor-Client-Version": ""}, "Cursor"),
-        ({"User-Agent": "OpenAI/JS 6", "X-Initiator": "user", "X-Interaction-Type": "a"}, "GitHub Copilot (CLI)"),
-        ({"User-Agent": "OpenAI/JS 6", "X-Initiator": "user"}, "OpenAI SDK (JavaScript)"),
-        ({"User-Agent": "OpenAI/JS 6", "X-Initiator": "agent"}, "GitHub Copilot (CLI)"),
-        ({"User-Agent": "opencode/1", "X-Initiator": "agent"}, "OpenCode"),
-        ({"User-Agent": "ai-sdk-openai/4.0.118 ai-sdk-provider-utils/5"}, "Vercel AI SDK"),
-    ],
+    ({}, "Unknown"),
+    ({"User-Agent": "my claude"}, "Unknown"),
+    ({"User-Agent": "mux"}, "Unknown"),
+    ({"User-Agent": "node", "Originator": "kilo-code"}, "Kilo Code"),
+    ({"User-Agent": "node", "originator": "Roo-Code"}, "Roo Code"),
+    ({"User-Agent": "node", "Originator": "roo-codec"}, "Unknown"),
+    ({"User-Agent": "codex/1", "Originator": "roo-code"}, "Codex"),
+    ({"User-Agent": "opencode/1", "X-Cursor-Client-Version": ""}, "OpenCode"),
+    ({"X-Cursor-Client-Version": ""}, "Cursor"),
+    ({"User-Agent": "OpenAI/JS 6", "X-Cursor-Client-Version": ""}, "Cursor"),
+    ({"User-Agent": "OpenAI/JS 6", "X-Initiator": "user", "X-Interaction-Type": "a"}, "GitHub Copilot (CLI)"),
+    ({"User-Agent": "OpenAI/JS 6", "X-Initiator": "user"}, "OpenAI SDK (JavaScript)"),
+    ({"User-Agent": "OpenAI/JS 6", "X-Initiator": "agent"}, "GitHub Copilot (CLI)"),
+    ({"User-Agent": "opencode/1", "X-Initiator": "agent"}, "OpenCode"),
+    ({"User-Agent": "ai-sdk-openai/4.0.118 ai-sdk-provider-utils/5"}, "Vercel AI SDK"),
 )
 def test_the_first_client_that_fits_is_taken(headers, name):
     assert client_name(HTTPHeaders(headers)) == name
 
 
-@for_each(("client", "header"), SESSION_HEADERS.items(), ids=SESSION_HEADERS)
+@for_each(("client", "header"), *SESSION_HEADERS.items(), ids=SESSION_HEADERS)
 def test_each_client_names_its_session_in_a_header_of_its_own(client, header):
     assert session_id(client, HTTPHeaders({header.lower(): " s-1 "}), None) == "s-1"
     assert session_id(client, HTTPHeaders({header: ""}), None) is None
@@ -119,7 +117,7 @@ def test_each_client_names_its_session_in_a_header_of_its_own(client, header):
     assert session_id("Zed", HTTPHeaders({header: "s-1"}), "user_session_s-2") == ("s-1" if is_common else None)
 
 
-@for_each("header", ["Session-Id", "session_id", "X-Session-Id", "X-Client-Session-Id", "x-affinity"])
+@for_each("header", "Session-Id", "session_id", "X-Session-Id", "X-Client-Session-Id", "x-affinity")
 def test_what_several_clients_send_names_the_session_of_any(header):
     assert session_id("OpenAI SDK (JavaScript)", HTTPHeaders({header: " s-1 "}), None) == "s-1"
     own = {header: "s-1", "X-Claude-Code-Session-Id": "own"}
@@ -133,17 +131,15 @@ def test_an_older_codex_wrote_its_header_with_an_underscore():
 
 @for_each(
     ("hint", "session"),
-    [
-        ("user_7f_account__session_0a1b", "0a1b"),
-        ("user_session_1_session_2", "2"),
-        ('{"device_id":"d","account_uuid":"","session_id":"0a1b"}', "0a1b"),
-        ('{"session_id":7}', None),
-        ('{"session_id":" "}', None),
-        ("user_7f_session_", None),
-        ("user_7f", None),
-        ("", None),
-        (None, None),
-    ],
+    ("user_7f_account__session_0a1b", "0a1b"),
+    ("user_session_1_session_2", "2"),
+    ('{"device_id":"d","account_uuid":"","session_id":"0a1b"}', "0a1b"),
+    ('{"session_id":7}', None),
+    ('{"session_id":" "}', None),
+    ("user_7f_session_", None),
+    ("user_7f", None),
+    ("", None),
+    (None, None),
 )
 def test_claude_code_s_body_says_the_session_when_no_header_does(hint, session):
     assert session_id("Claude Code", HTTPHeaders(), hint) == session
@@ -170,21 +166,19 @@ def test_no_hint_raises(hint):
 
 @for_each(
     ("headers", "count"),
-    [
-        ({}, 0),
-        ({"x-stainless-retry-count": "0"}, 0),
-        ({"x-stainless-retry-count": " 2 "}, 2),
-        ({"x-stainless-retry-count": "999"}, 999),
-        ({"x-stainless-retry-count": "1000"}, 0),
-        ({"x-stainless-retry-count": "-1"}, 0),
-        ({"x-stainless-retry-count": "\u0663"}, 0),
-        ({"amz-sdk-request": "attempt=1"}, 0),
-        ({"amz-sdk-request": "attempt=3; max=3"}, 2),
-        ({"amz-sdk-request": "ttl=20260101T000000Z; attempt=2; max=3"}, 1),
-        ({"amz-sdk-request": "attempt=0"}, 0),
-        ({"amz-sdk-request": "attempts=3"}, 0),
-        ({"x-stainless-retry-count": "1", "amz-sdk-request": "attempt=9"}, 1),
-    ],
+    ({}, 0),
+    ({"x-stainless-retry-count": "0"}, 0),
+    ({"x-stainless-retry-count": " 2 "}, 2),
+    ({"x-stainless-retry-count": "999"}, 999),
+    ({"x-stainless-retry-count": "1000"}, 0),
+    ({"x-stainless-retry-count": "-1"}, 0),
+    ({"x-stainless-retry-count": "\u0663"}, 0),
+    ({"amz-sdk-request": "attempt=1"}, 0),
+    ({"amz-sdk-request": "attempt=3; max=3"}, 2),
+    ({"amz-sdk-request": "ttl=20260101T000000Z; attempt=2; max=3"}, 1),
+    ({"amz-sdk-request": "attempt=0"}, 0),
+    ({"amz-sdk-request": "attempts=3"}, 0),
+    ({"x-stainless-retry-count": "1", "amz-sdk-request": "attempt=9"}, 1),
 )
 def test_clients_say_how_often_they_have_tried(headers, count):
     assert retry_count(HTTPHeaders(headers)) == count

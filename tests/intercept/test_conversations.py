@@ -71,13 +71,11 @@ def test_a_large_body_continues_what_a_small_one_would(api, name, turns):
 
 @for_each(
     ("content", "same"),
-    [
-        ([{"type": "text", "text": "Hi"}], True),
-        ([{"type": "text", "text": "Hi", "cache_control": {"type": "ephemeral"}}], True),
-        ([{"type": "image", "source": {}}, {"type": "text", "text": "Hi"}], True),
-        ([{"type": "text", "text": "Hi"}, {"type": "text", "text": "there"}], False),
-        ("Hi ", False),
-    ],
+    ([{"type": "text", "text": "Hi"}], True),
+    ([{"type": "text", "text": "Hi", "cache_control": {"type": "ephemeral"}}], True),
+    ([{"type": "image", "source": {}}, {"type": "text", "text": "Hi"}], True),
+    ([{"type": "text", "text": "Hi"}, {"type": "text", "text": "there"}], False),
+    ("Hi ", False),
 )
 def test_a_message_is_known_by_its_text(content, same):
     plain = read(MESSAGES, "messages", [user("Hi")])
@@ -135,16 +133,14 @@ def test_two_messages_without_an_answer_between_continue_nothing():
 
 @for_each(
     "items",
-    [
-        [],
-        [SYSTEM],
-        [assistant("Hi")],
-        [SYSTEM] * 9 + [user("Hi")],
-        [user([{"type": "image_url"}])],
-        [user("")],
-        [7, user("Hi")],
-        [{"role": ["user"]}, user("Hi")],
-    ],
+    [],
+    [SYSTEM],
+    [assistant("Hi")],
+    [SYSTEM] * 9 + [user("Hi")],
+    [user([{"type": "image_url"}])],
+    [user("")],
+    [7, user("Hi")],
+    [{"role": ["user"]}, user("Hi")],
 )
 def test_a_conversation_without_a_first_text_of_the_user_is_not_known(items):
     assert read_chat(*items) is None
@@ -165,22 +161,20 @@ def test_only_so_much_of_a_text_counts():
 
 @for_each(
     ("conversation", "cache_key", "id_"),
-    [
-        ("conv_1", None, "conv_1"),
-        ({"id": "conv_1"}, None, "conv_1"),
-        ("conv_1", ID, "conv_1"),
-        ("c" * 999, None, "c" * MAX_NAME),
-        (None, ID, ID),
-        (None, ID.upper(), ID.upper()),
-        (" ", ID, ID),
-        ({"id": 7}, None, None),
-        (None, "my-app-v1", None),
-        (None, ID.replace("-", ""), None),
-        (None, f"{{{ID}}}", None),
-        (None, f"app-{ID}", None),
-        (None, 7, None),
-        (None, None, None),
-    ],
+    ("conv_1", None, "conv_1"),
+    ({"id": "conv_1"}, None, "conv_1"),
+    ("conv_1", ID, "conv_1"),
+    ("c" * 999, None, "c" * MAX_NAME),
+    (None, ID, ID),
+    (None, ID.upper(), ID.upper()),
+    (" ", ID, ID),
+    ({"id": 7}, None, None),
+    (None, "my-app-v1", None),
+    (None, ID.replace("-", ""), None),
+    (None, f"{{{ID}}}", None),
+    (None, f"app-{ID}", None),
+    (None, 7, None),
+    (None, None, None),
 )
 def test_a_body_names_its_conversation_by_an_id_or_a_uuid_as_cache_key(conversation, cache_key, id_):
     assert conversation_id(*[Raw(json.dumps(one).encode()) for one in (conversation, cache_key)]) == id_

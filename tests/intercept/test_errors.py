@@ -17,14 +17,12 @@ def test_every_end_of_a_failed_call_is_explained():
 
 @for_each(
     ("end_reason", "status", "begins"),
-    [
-        ("upstream_error", 429, "The provider refused the call: too many requests"),
-        ("upstream_error", 418, "The provider refused the request. Its message says why."),
-        ("upstream_error", 599, "The provider failed. Its message says why."),
-        ("upstream_error", None, "The provider responded with an error."),
-        ("upstream_timeout", 200, ENDS[EndReason.UPSTREAM_TIMEOUT]),
-        ("of_a_later_version", None, ""),
-    ],
+    ("upstream_error", 429, "The provider refused the call: too many requests"),
+    ("upstream_error", 418, "The provider refused the request. Its message says why."),
+    ("upstream_error", 599, "The provider failed. Its message says why."),
+    ("upstream_error", None, "The provider responded with an error."),
+    ("upstream_timeout", 200, ENDS[EndReason.UPSTREAM_TIMEOUT]),
+    ("of_a_later_version", None, ""),
 )
 def test_the_status_says_more_where_the_provider_responded_with_an_error(end_reason, status, begins):
     assert explain(end_reason, status).startswith(begins)
@@ -33,20 +31,18 @@ def test_the_status_says_more_where_the_provider_responded_with_an_error(end_rea
 
 @for_each(
     ("message", "template"),
-    [
-        ("Overloaded", "Overloaded"),
-        ("prompt is too long: 213462 tokens > 200000 maximum", "prompt is too long: # tokens > # maximum"),
-        ("The model `gpt-9` does not exist", "The model * does not exist"),
-        ("Incorrect API key provided: sk-p****3f9c.", "Incorrect API key provided: sk-p****#f#c."),
-        ("No tool call found for call_8Xk2hPq1", "No tool call found for *"),
-        (
-            "Rate limit reached for gpt-5-mini in organization org-aB3xY9 on tokens per min. Limit: 30,000",
-            "Rate limit reached for * in organization * on tokens per min. Limit: #",
-        ),
-        ("messages.3.content: don't send 'image' here", "*: don't send * here"),
-        ("a  b\n\tc", "a b c"),
-        ("", ""),
-    ],
+    ("Overloaded", "Overloaded"),
+    ("prompt is too long: 213462 tokens > 200000 maximum", "prompt is too long: # tokens > # maximum"),
+    ("The model `gpt-9` does not exist", "The model * does not exist"),
+    ("Incorrect API key provided: sk-p****3f9c.", "Incorrect API key provided: sk-p****#f#c."),
+    ("No tool call found for call_8Xk2hPq1", "No tool call found for *"),
+    (
+        "Rate limit reached for gpt-5-mini in organization org-aB3xY9 on tokens per min. Limit: 30,000",
+        "Rate limit reached for * in organization * on tokens per min. Limit: #",
+    ),
+    ("messages.3.content: don't send 'image' here", "*: don't send * here"),
+    ("a  b\n\tc", "a b c"),
+    ("", ""),
 )
 def test_what_differs_from_one_message_to_the_next_is_left_out(message, template):
     assert template_of(message) == template
@@ -78,26 +74,24 @@ LEFT = EndReason.CLIENT_DISCONNECTED
 
 @for_each(
     ("status", "reading", "interruption", "undelivered", "reason"),
-    [
-        (200, WHOLE, None, False, EndReason.COMPLETED),
-        (200, WHOLE, LEFT, False, EndReason.COMPLETED),
-        (200, WHOLE, LEFT, True, LEFT),
-        (200, WHOLE, EndReason.UPSTREAM_TRUNCATED, False, EndReason.COMPLETED),
-        (200, NOTHING, None, False, EndReason.UPSTREAM_TRUNCATED),
-        (200, OPAQUE, None, False, EndReason.COMPLETED),
-        (200, OPAQUE, LEFT, False, LEFT),
-        (200, NOTHING, LEFT, False, LEFT),
-        (200, NOTHING, EndReason.UPSTREAM_TIMEOUT, False, EndReason.UPSTREAM_TIMEOUT),
-        (200, NOTHING, EndReason.SERVER_SHUTDOWN, False, EndReason.SERVER_SHUTDOWN),
-        (200, ERROR, None, False, EndReason.UPSTREAM_STREAM_ERROR),
-        (200, ERROR, LEFT, False, EndReason.UPSTREAM_STREAM_ERROR),
-        (200, FAILED, None, False, EndReason.UPSTREAM_STREAM_ERROR),
-        (429, ERROR, None, False, EndReason.UPSTREAM_ERROR),
-        (529, NOTHING, LEFT, False, EndReason.UPSTREAM_ERROR),
-        (302, NOTHING, None, False, EndReason.UPSTREAM_ERROR),
-        (None, NOTHING, LEFT, False, LEFT),
-        (None, NOTHING, EndReason.UPSTREAM_UNREACHABLE, False, EndReason.UPSTREAM_UNREACHABLE),
-    ],
+    (200, WHOLE, None, False, EndReason.COMPLETED),
+    (200, WHOLE, LEFT, False, EndReason.COMPLETED),
+    (200, WHOLE, LEFT, True, LEFT),
+    (200, WHOLE, EndReason.UPSTREAM_TRUNCATED, False, EndReason.COMPLETED),
+    (200, NOTHING, None, False, EndReason.UPSTREAM_TRUNCATED),
+    (200, OPAQUE, None, False, EndReason.COMPLETED),
+    (200, OPAQUE, LEFT, False, LEFT),
+    (200, NOTHING, LEFT, False, LEFT),
+    (200, NOTHING, EndReason.UPSTREAM_TIMEOUT, False, EndReason.UPSTREAM_TIMEOUT),
+    (200, NOTHING, EndReason.SERVER_SHUTDOWN, False, EndReason.SERVER_SHUTDOWN),
+    (200, ERROR, None, False, EndReason.UPSTREAM_STREAM_ERROR),
+    (200, ERROR, LEFT, False, EndReason.UPSTREAM_STREAM_ERROR),
+    (200, FAILED, None, False, EndReason.UPSTREAM_STREAM_ERROR),
+    (429, ERROR, None, False, EndReason.UPSTREAM_ERROR),
+    (529, NOTHING, LEFT, False, EndReason.UPSTREAM_ERROR),
+    (302, NOTHING, None, False, EndReason.UPSTREAM_ERROR),
+    (None, NOTHING, LEFT, False, LEFT),
+    (None, NOTHING, EndReason.UPSTREAM_UNREACHABLE, False, EndReason.UPSTREAM_UNREACHABLE),
 )
 def test_the_reason_is_what_happened_to_the_call_first(status, reading, interruption, undelivered, reason):
     assert end_reason(status=status, reading=reading, interruption=interruption, undelivered=undelivered) is reason

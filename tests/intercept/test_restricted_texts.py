@@ -132,7 +132,7 @@ def test_what_is_beyond_the_bounds_is_cut_and_said_to_be(monkeypatch):
     assert (tool.input, tool.truncated) == ("to", True)
 
 
-@for_each("split", ["alice.smith@exam", "4111 1111 1111 11", "sk-proj-abcdefgh"])
+@for_each("split", "alice.smith@exam", "4111 1111 1111 11", "sk-proj-abcdefgh")
 def test_nothing_is_left_of_what_a_cut_splits(split):
     start, end = call(prompts=Keep.REDACTED, responses=Keep.REDACTED)
     beginning = "a" * (MAX_ERROR_MESSAGE - len(split) - 1) + " "

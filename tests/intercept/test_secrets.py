@@ -41,43 +41,41 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
 
 @for_each(
     ("text", "scrubbed"),
-    [
-        (f"token {TOKEN} used", "token [scrubbed] used"),
-        ("key sk-ant-api03-abcdefghijklmnop", "key [scrubbed]"),
-        ("sk-proj-0123456789abcdef, and more", "[scrubbed], and more"),
-        ("AKIAIOSFODNN7EXAMPLEX is AWS", "[scrubbed] is AWS"),
-        ("ghp_0123456789abcdefghij", "[scrubbed]"),
-        ("with AQ.Ab8RN6IexampleExampleExample0123456789_-, of Google", "with [scrubbed], of Google"),
-        ("FAQ.about_some_longer_thing_in_a_file AQ.short", "FAQ.about_some_longer_thing_in_a_file AQ.short"),
-        ("ABSKQmVkcm9ja0FQSUtleS1leGFtcGxl+/ex= of Bedrock", "[scrubbed] of Bedrock"),
-        ("bedrock-api-key-YmVkcm9jay5hbWF6b25hd3MuY29tLz9B/x==", "[scrubbed]"),
-        (f"jwt={JWT}", "jwt=[scrubbed]"),
-        ("Authorization: Bearer abcdef", "Authorization: Bearer [scrubbed]"),
-        ("authorization: basic dXNlcjpwYXNz", "authorization: basic [scrubbed]"),
-        ("mongodb://ada:pa55word@host:27017/?x=1", "mongodb://ada:[scrubbed]@host:27017/?x=1"),
-        ("x-api-key: hunter22", "x-api-key: [scrubbed]"),
-        ('{"password": "hunter22", "user": "ada"}', '{"password": "[scrubbed]", "user": "ada"}'),
-        (r"{\"api_key\":\"hunter22\"}", r"{\"api_key\":\"[scrubbed]\"}"),
-        ("?access_token=hunter22&x=1", "?access_token=[scrubbed]&x=1"),
-        ("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----", "[scrubbed]"),
-        (r"-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY----- x", "[scrubbed] x"),
-        ("-----BEGIN+EC+PRIVATE+KEY-----%0AMIIE%0A-----END+EC+PRIVATE+KEY-----", "[scrubbed]"),
-        ("AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG", "AWS_SECRET_ACCESS_KEY=[scrubbed]"),
-        ("?x%3Dsk-proj-0123456789abcdef", "?x%3D[scrubbed]"),
-        ("api_key%3Dhunter22", "api_key%3D[scrubbed]"),
-        (r"first\nsk-proj-0123456789abcdef", r"first\n[scrubbed]"),
-        (r"x\u003dsk-proj-0123456789abcdef", r"x\u003d[scrubbed]"),
-        ("\x1b[31msk-proj-0123456789abcdef\x1b[0m", "\x1b[31m[scrubbed]\x1b[0m"),
-        ("pass: hunter22", "pass: [scrubbed]"),
-        ("pwd=hunter22;server=db", "pwd=[scrubbed];server=db"),
-        ('config["password"] = "two words"', 'config["password"] = "[scrubbed]"'),
-        ('{"password": "p@ss\\"w;rd", "x": 1}', '{"password": "[scrubbed]", "x": 1}'),
-        ("AIBRIDGE_OPENAI_KEY=plain-key", "AIBRIDGE_OPENAI_KEY=[scrubbed]"),
-        ("clientSecret: hunter22", "clientSecret: [scrubbed]"),
-        ("mongodb://ada:p@ss@host/", "mongodb://ada:[scrubbed]@host/"),
-        ("Bearer%20abcdef", "Bearer%20[scrubbed]"),
-        (f"token_{TOKEN}", "token_[scrubbed]"),
-    ],
+    (f"token {TOKEN} used", "token [scrubbed] used"),
+    ("key sk-ant-api03-abcdefghijklmnop", "key [scrubbed]"),
+    ("sk-proj-0123456789abcdef, and more", "[scrubbed], and more"),
+    ("AKIAIOSFODNN7EXAMPLEX is AWS", "[scrubbed] is AWS"),
+    ("ghp_0123456789abcdefghij", "[scrubbed]"),
+    ("with AQ.Ab8RN6IexampleExampleExample0123456789_-, of Google", "with [scrubbed], of Google"),
+    ("FAQ.about_some_longer_thing_in_a_file AQ.short", "FAQ.about_some_longer_thing_in_a_file AQ.short"),
+    ("ABSKQmVkcm9ja0FQSUtleS1leGFtcGxl+/ex= of Bedrock", "[scrubbed] of Bedrock"),
+    ("bedrock-api-key-YmVkcm9jay5hbWF6b25hd3MuY29tLz9B/x==", "[scrubbed]"),
+    (f"jwt={JWT}", "jwt=[scrubbed]"),
+    ("Authorization: Bearer abcdef", "Authorization: Bearer [scrubbed]"),
+    ("authorization: basic dXNlcjpwYXNz", "authorization: basic [scrubbed]"),
+    ("mongodb://ada:pa55word@host:27017/?x=1", "mongodb://ada:[scrubbed]@host:27017/?x=1"),
+    ("x-api-key: hunter22", "x-api-key: [scrubbed]"),
+    ('{"password": "hunter22", "user": "ada"}', '{"password": "[scrubbed]", "user": "ada"}'),
+    (r"{\"api_key\":\"hunter22\"}", r"{\"api_key\":\"[scrubbed]\"}"),
+    ("?access_token=hunter22&x=1", "?access_token=[scrubbed]&x=1"),
+    ("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----", "[scrubbed]"),
+    (r"-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY----- x", "[scrubbed] x"),
+    ("-----BEGIN+EC+PRIVATE+KEY-----%0AMIIE%0A-----END+EC+PRIVATE+KEY-----", "[scrubbed]"),
+    ("AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG", "AWS_SECRET_ACCESS_KEY=[scrubbed]"),
+    ("?x%3Dsk-proj-0123456789abcdef", "?x%3D[scrubbed]"),
+    ("api_key%3Dhunter22", "api_key%3D[scrubbed]"),
+    (r"first\nsk-proj-0123456789abcdef", r"first\n[scrubbed]"),
+    (r"x\u003dsk-proj-0123456789abcdef", r"x\u003d[scrubbed]"),
+    ("\x1b[31msk-proj-0123456789abcdef\x1b[0m", "\x1b[31m[scrubbed]\x1b[0m"),
+    ("pass: hunter22", "pass: [scrubbed]"),
+    ("pwd=hunter22;server=db", "pwd=[scrubbed];server=db"),
+    ('config["password"] = "two words"', 'config["password"] = "[scrubbed]"'),
+    ('{"password": "p@ss\\"w;rd", "x": 1}', '{"password": "[scrubbed]", "x": 1}'),
+    ("AIBRIDGE_OPENAI_KEY=plain-key", "AIBRIDGE_OPENAI_KEY=[scrubbed]"),
+    ("clientSecret: hunter22", "clientSecret: [scrubbed]"),
+    ("mongodb://ada:p@ss@host/", "mongodb://ada:[scrubbed]@host/"),
+    ("Bearer%20abcdef", "Bearer%20[scrubbed]"),
+    (f"token_{TOKEN}", "token_[scrubbed]"),
 )
 def test_a_credential_is_taken_out_and_nothing_else(text, scrubbed):
     assert scrub(text) == scrubbed
@@ -85,19 +83,17 @@ def test_a_credential_is_taken_out_and_nothing_else(text, scrubbed):
 
 @for_each(
     "text",
-    [
-        "Hello, world. The quick brown fox: jumps.",
-        '{"input_tokens": 15, "output_tokens": 2}',
-        "6f0e3d2c-1b4a-4c59-8e7f-001122334455",
-        "a task is sk-eletal",
-        "http://127.0.0.1:4001/api/v2/aibridge/demo",
-        "chatcmpl-e805e9b655197c5798df2157 msg_27cdc0fc93be80cacc98fccd",
-        "the bearer of this letter",
-        "compass: north, bypass=always, tokens: 1024",
-        '{"secret": null, "password": true}',
-        "eyJhbGciOiJIUzI1NiJ9 alone is no token",
-        "api_key_id=TcBR7S3hnb",
-    ],
+    "Hello, world. The quick brown fox: jumps.",
+    '{"input_tokens": 15, "output_tokens": 2}',
+    "6f0e3d2c-1b4a-4c59-8e7f-001122334455",
+    "a task is sk-eletal",
+    "http://127.0.0.1:4001/api/v2/aibridge/demo",
+    "chatcmpl-e805e9b655197c5798df2157 msg_27cdc0fc93be80cacc98fccd",
+    "the bearer of this letter",
+    "compass: north, bypass=always, tokens: 1024",
+    '{"secret": null, "password": true}',
+    "eyJhbGciOiJIUzI1NiJ9 alone is no token",
+    "api_key_id=TcBR7S3hnb",
 )
 def test_ordinary_text_stays_as_it_is(text):
     assert scrub(text) == text
@@ -184,7 +180,7 @@ def test_what_an_object_has_under_the_name_of_a_credential_is_replaced():
     }
 
 
-@for_each("name", ["api_key_id", "credential_hint", "credential_kind", "input_tokens", "tool", "compass"])
+@for_each("name", "api_key_id", "credential_hint", "credential_kind", "input_tokens", "tool", "compass")
 def test_what_records_are_called_is_no_name_of_a_credential(name):
     assert not is_credential_name(name)
 
@@ -211,7 +207,7 @@ HOSTILE = [
 
 
 @pytest.mark.timed
-@for_each("unit", HOSTILE)
+@for_each("unit", *HOSTILE)
 def test_four_times_the_text_takes_at_most_eight_times_the_work(unit):
     assert is_linear(lambda size: scrub(unit * (size // len(unit))), 1 << 13)
 
@@ -231,19 +227,17 @@ SPELLINGS = [
 
 @for_each(
     ("text", "hidden"),
-    [
-        ("", ""),
-        ("plain text", "plain text"),
-        (f"Incorrect API key: {KEY}.", "Incorrect API key: [scrubbed]."),
-        (f"{KEY}{OTHER}\n{KEY}", "[scrubbed][scrubbed]\n[scrubbed]"),
-        (f"?key={quote(KEY, safe='')}&x", "?key=[scrubbed]&x"),
-        (json.dumps({"key": KEY}), '{"key": "[scrubbed]"}'),
-        (f"see {KEY[:12]}", "see [scrubbed]"),
-        (f"see {KEY[: MIN_SECRET - 1]}", f"see {KEY[: MIN_SECRET - 1]}"),
-        (f"see {KEY[:12]} there", f"see {KEY[:12]} there"),
-        (f"token {TOKEN}.", "token abcdefghij-[scrubbed]."),
-        (f"{TOKEN}x", f"{TOKEN}x"),
-    ],
+    ("", ""),
+    ("plain text", "plain text"),
+    (f"Incorrect API key: {KEY}.", "Incorrect API key: [scrubbed]."),
+    (f"{KEY}{OTHER}\n{KEY}", "[scrubbed][scrubbed]\n[scrubbed]"),
+    (f"?key={quote(KEY, safe='')}&x", "?key=[scrubbed]&x"),
+    (json.dumps({"key": KEY}), '{"key": "[scrubbed]"}'),
+    (f"see {KEY[:12]}", "see [scrubbed]"),
+    (f"see {KEY[: MIN_SECRET - 1]}", f"see {KEY[: MIN_SECRET - 1]}"),
+    (f"see {KEY[:12]} there", f"see {KEY[:12]} there"),
+    (f"token {TOKEN}.", "token abcdefghij-[scrubbed]."),
+    (f"{TOKEN}x", f"{TOKEN}x"),
 )
 def test_a_secret_is_replaced_and_nothing_else(text, hidden):
     assert KNOWN.hide(text) == hidden
@@ -297,7 +291,7 @@ def test_secrets_are_not_shown_as_what_they_are():
 
 
 @pytest.mark.timed
-@for_each("unit", [KEY[:MIN_SECRET], KEY[:-1], KEY, "abcdefghij-", "-", f"{TOKEN} ", "a"])
+@for_each("unit", KEY[:MIN_SECRET], KEY[:-1], KEY, "abcdefghij-", "-", f"{TOKEN} ", "a")
 def test_four_times_the_text_takes_at_most_eight_times_the_work_with_known_secrets(unit):
     assert is_linear(lambda size: KNOWN.hide(unit * (size // len(unit))), 1 << 18)
 
@@ -310,17 +304,15 @@ UNREADABLE = (
 
 @for_each(
     ("pattern", "text", "left"),
-    [
-        (r"\bEMP-\d{5}\b", "EMP-12345, XEMP-12345 and EMP-123456", "#, XEMP-12345 and EMP-123456"),
-        (r"[A-Z]{2}\d{2,4}", "AB1 AB12 AB12345", "AB1 # #5"),
-        (r"colou?r", "color colour colouur", "# # colouur"),
-        (r"a.c", "abc a\nc ac", "# # ac"),
-        (r"\[x\]\{2\}", "[x]{2} [x]", "# [x]"),
-        (r"[^a-z]{2}", "abAB12ab", "ab##ab"),
-        (r"[&&]x", "&x x", "# x"),
-        (r"[\]\-]", "a]b-c", "a#b#c"),
-        (r"Ä{2}\s", "ÄÄ Ä ", "#Ä "),
-    ],
+    (r"\bEMP-\d{5}\b", "EMP-12345, XEMP-12345 and EMP-123456", "#, XEMP-12345 and EMP-123456"),
+    (r"[A-Z]{2}\d{2,4}", "AB1 AB12 AB12345", "AB1 # #5"),
+    (r"colou?r", "color colour colouur", "# # colouur"),
+    (r"a.c", "abc a\nc ac", "# # ac"),
+    (r"\[x\]\{2\}", "[x]{2} [x]", "# [x]"),
+    (r"[^a-z]{2}", "abAB12ab", "ab##ab"),
+    (r"[&&]x", "&x x", "# x"),
+    (r"[\]\-]", "a]b-c", "a#b#c"),
+    (r"Ä{2}\s", "ÄÄ Ä ", "#Ä "),
 )
 def test_what_a_pattern_means_is_replaced(pattern, text, left):
     assert own_pattern(pattern).replace(text, "#") == left
@@ -328,22 +320,20 @@ def test_what_a_pattern_means_is_replaced(pattern, text, left):
 
 @for_each(
     ("pattern", "wrong"),
-    [
-        ("", "must have 1 to 200 characters"),
-        ("a" * 201, "must have 1 to 200 characters"),
-        *(
-            (f"a{rest}", UNREADABLE.format(rest))
-            for rest in ("*", "+", "(a)", "|b", "^a", "{1,}", "[a", "[]", "[[]", r"\x41")
-        ),
-        ("a??", UNREADABLE.format("?")),
-        ("a{3,2}", "has a repeat that can never be: a{3,2}"),
-        ("a{0}", "has a repeat that can never be: a{0}"),
-        ("a{129}", "must match at most 128 characters in all"),
-        (r"\b", "must not match an empty text"),
-        ("a?", "must not match an empty text"),
-        (r"\b{2}a", UNREADABLE.format("{2}a")),
-        ("[z-a]", "has a set that cannot be read: bad character range z-a"),
-    ],
+    ("", "must have 1 to 200 characters"),
+    ("a" * 201, "must have 1 to 200 characters"),
+    *(
+        (f"a{rest}", UNREADABLE.format(rest))
+        for rest in ("*", "+", "(a)", "|b", "^a", "{1,}", "[a", "[]", "[[]", r"\x41")
+    ),
+    ("a??", UNREADABLE.format("?")),
+    ("a{3,2}", "has a repeat that can never be: a{3,2}"),
+    ("a{0}", "has a repeat that can never be: a{0}"),
+    ("a{129}", "must match at most 128 characters in all"),
+    (r"\b", "must not match an empty text"),
+    ("a?", "must not match an empty text"),
+    (r"\b{2}a", UNREADABLE.format("{2}a")),
+    ("[z-a]", "has a set that cannot be read: bad character range z-a"),
 )
 def test_what_is_no_pattern_is_said_with_what_is_wrong(pattern, wrong):
     with pytest.raises(InvalidPatternError, match=f"^{re.escape(wrong)}$"):
@@ -379,22 +369,20 @@ def test_the_time_of_a_hostile_text_is_that_of_its_length():
 
 @for_each(
     ("text", "left"),
-    [
-        ("write to ada.lovelace+x@mail.example.com.", "write to [redacted]."),
-        ("a@b, @x.de, x@y, a@b.c, 5@2x.png.", "a@b, @x.de, x@y, a@b.c, [redacted]."),
-        ("4111 1111 1111 1111, 4111-1111-1111-1111 and 378282246310005", "[redacted], [redacted] and [redacted]"),
-        ("4111 1111 1111 1112 and 41111111111111111111", "4111 1111 1111 1112 and 41111111111111111111"),
-        ("4111 1111 1111 1111 12/28, 4111111111111111 123", "[redacted] 12/28, [redacted] 123"),
-        ("2026-11-28 4111 1111 1111 1111, 3782 822463 10005 1228", "2026-11-28 [redacted], [redacted] 1228"),
-        ("until 12/2029 4111-1111-1111-1111", "until 12/2029 [redacted]"),
-        ("at 1700000000000 ms, id 6011000990139424", "at 1700000000000 ms, id [redacted]"),
-        ("key sk-proj-abcdefghijklmnopqrstuvwx of OpenAI", "key [scrubbed] of OpenAI"),
-        ("AKIAIOSFODNN7EXAMPLE1", "[scrubbed]"),
-        ("jwt eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl", "jwt [scrubbed]"),
-        ("-----BEGIN PRIVATE KEY-----\nMIIEvQIBADAN\n-----END PRIVATE KEY-----", "[scrubbed]"),
-        ('{"path": "x", "password": "hunter2 and more"}', '{"path": "x", "password": "[scrubbed]"}'),
-        ("nothing to see", "nothing to see"),
-    ],
+    ("write to ada.lovelace+x@mail.example.com.", "write to [redacted]."),
+    ("a@b, @x.de, x@y, a@b.c, 5@2x.png.", "a@b, @x.de, x@y, a@b.c, [redacted]."),
+    ("4111 1111 1111 1111, 4111-1111-1111-1111 and 378282246310005", "[redacted], [redacted] and [redacted]"),
+    ("4111 1111 1111 1112 and 41111111111111111111", "4111 1111 1111 1112 and 41111111111111111111"),
+    ("4111 1111 1111 1111 12/28, 4111111111111111 123", "[redacted] 12/28, [redacted] 123"),
+    ("2026-11-28 4111 1111 1111 1111, 3782 822463 10005 1228", "2026-11-28 [redacted], [redacted] 1228"),
+    ("until 12/2029 4111-1111-1111-1111", "until 12/2029 [redacted]"),
+    ("at 1700000000000 ms, id 6011000990139424", "at 1700000000000 ms, id [redacted]"),
+    ("key sk-proj-abcdefghijklmnopqrstuvwx of OpenAI", "key [scrubbed] of OpenAI"),
+    ("AKIAIOSFODNN7EXAMPLE1", "[scrubbed]"),
+    ("jwt eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl", "jwt [scrubbed]"),
+    ("-----BEGIN PRIVATE KEY-----\nMIIEvQIBADAN\n-----END PRIVATE KEY-----", "[scrubbed]"),
+    ('{"path": "x", "password": "hunter2 and more"}', '{"path": "x", "password": "[scrubbed]"}'),
+    ("nothing to see", "nothing to see"),
 )
 def test_what_has_the_form_of_a_secret_is_taken_out(text, left):
     assert redact(text) == left
@@ -410,7 +398,7 @@ def test_redacting_twice_changes_nothing_more(text):
     assert redact(once) == once
 
 
-@for_each("piece", ["a", "a@", "x@a.", "4", "4 ", "a@a.a@", "4111111111111112 ", "4112 ", "-@.", "1-1 1"])
+@for_each("piece", "a", "a@", "x@a.", "4", "4 ", "a@a.a@", "4111111111111112 ", "4112 ", "-@.", "1-1 1")
 def test_a_hostile_text_takes_time_by_its_length(piece):
     def seconds(length):
         text = (piece * length)[:length]

@@ -19,15 +19,13 @@ def of(text):
 
 @for_each(
     ("text", "tags"),
-    [
-        ("project=apollo,env=ci", {"project": "apollo", "env": "ci"}),
-        (" Project = a b=c , ", {"project": "a b=c"}),
-        ("", {}),
-        (
-            ",".join(f"t{n}={'v' * MAX_VALUE}" for n in range(MAX_TAGS)),
-            {f"t{n}": "v" * MAX_VALUE for n in range(MAX_TAGS)},
-        ),
-    ],
+    ("project=apollo,env=ci", {"project": "apollo", "env": "ci"}),
+    (" Project = a b=c , ", {"project": "a b=c"}),
+    ("", {}),
+    (
+        ",".join(f"t{n}={'v' * MAX_VALUE}" for n in range(MAX_TAGS)),
+        {f"t{n}": "v" * MAX_VALUE for n in range(MAX_TAGS)},
+    ),
 )
 def test_a_header_is_a_list_of_tags(text, tags):
     assert of(text) == tags
@@ -39,15 +37,13 @@ def test_without_a_header_there_is_no_tag():
 
 @for_each(
     ("text", "problem"),
-    [
-        ("project", "'project' is no tag. A tag is NAME=VALUE; a name has up to 40 characters of a-z 0-9 _ -"),
-        ("a.b=c", "'a.b=c' is no tag. A tag is NAME=VALUE; a name has up to 40 characters of a-z 0-9 _ -"),
-        ("a=", "the value of a must have 1 to 128 characters of ASCII, and no comma"),
-        ("a=" + "v" * 129, "the value of a must have 1 to 128 characters of ASCII, and no comma"),
-        ("a=\u00e9", "the value of a must have 1 to 128 characters of ASCII, and no comma"),
-        ("a=1,A=2", "A is there more than once"),
-        (",".join(f"t{n}=v" for n in range(17)), "has 17 tags; at most 16 are allowed"),
-    ],
+    ("project", "'project' is no tag. A tag is NAME=VALUE; a name has up to 40 characters of a-z 0-9 _ -"),
+    ("a.b=c", "'a.b=c' is no tag. A tag is NAME=VALUE; a name has up to 40 characters of a-z 0-9 _ -"),
+    ("a=", "the value of a must have 1 to 128 characters of ASCII, and no comma"),
+    ("a=" + "v" * 129, "the value of a must have 1 to 128 characters of ASCII, and no comma"),
+    ("a=\u00e9", "the value of a must have 1 to 128 characters of ASCII, and no comma"),
+    ("a=1,A=2", "A is there more than once"),
+    (",".join(f"t{n}=v" for n in range(17)), "has 17 tags; at most 16 are allowed"),
 )
 def test_a_header_that_is_no_list_of_tags_is_refused(text, problem):
     with pytest.raises(InvalidRequestError) as refused:
@@ -67,18 +63,16 @@ def test_any_header_is_bounded_tags_or_refused(text):
 
 @for_each(
     ("metadata", "tags"),
-    [
-        (
-            {"Project": "apollo", "odd.name": "x", "number": 5, "list": ["x"], "long": "v" * 129, "two": "a\nb"},
-            {"project": "apollo"},
-        ),
-        ({"user_id": "u-42"}, {"user_id": "u-42"}),
-        ({"user_id": '{"session_id":"1"}'}, {}),
-        ({"user_id": "user_1_account__session_2"}, {}),
-        ("text", {}),
-        (None, {}),
-        ({str(number): "v" for number in range(40)}, {str(number): "v" for number in range(MAX_TAGS)}),
-    ],
+    (
+        {"Project": "apollo", "odd.name": "x", "number": 5, "list": ["x"], "long": "v" * 129, "two": "a\nb"},
+        {"project": "apollo"},
+    ),
+    ({"user_id": "u-42"}, {"user_id": "u-42"}),
+    ({"user_id": '{"session_id":"1"}'}, {}),
+    ({"user_id": "user_1_account__session_2"}, {}),
+    ("text", {}),
+    (None, {}),
+    ({str(number): "v" for number in range(40)}, {str(number): "v" for number in range(MAX_TAGS)}),
 )
 def test_of_metadata_what_fits_is_a_tag(metadata, tags):
     assert metadata_tags(Raw(json.dumps(metadata).encode())) == tags

@@ -39,12 +39,10 @@ def test_a_budget_of_which_the_end_of_the_period_is_unknown_is_told_without_it()
 
 @for_each(
     ("wait", "headers"),
-    [
-        (1, {"Retry-After": "1", "retry-after-ms": "1"}),
-        (MINUTE, {"Retry-After": "60", "retry-after-ms": "60000"}),
-        (MINUTE + 1, {"Retry-After": "61", "retry-after-ms": "60001", "x-should-retry": "false"}),
-        (NEVER_NS, {"x-should-retry": "false"}),
-    ],
+    (1, {"Retry-After": "1", "retry-after-ms": "1"}),
+    (MINUTE, {"Retry-After": "60", "retry-after-ms": "60000"}),
+    (MINUTE + 1, {"Retry-After": "61", "retry-after-ms": "60001", "x-should-retry": "false"}),
+    (NEVER_NS, {"x-should-retry": "false"}),
 )
 def test_a_wait_is_told_in_two_units_and_one_that_is_too_long_as_final(wait, headers):
     assert retry_headers(wait) == headers
@@ -52,16 +50,14 @@ def test_a_wait_is_told_in_two_units_and_one_that_is_too_long_as_final(wait, hea
 
 @for_each(
     ("nanoseconds", "text"),
-    [
-        (0, "0s"),
-        (1, "1ms"),
-        (999_000_001, "1s"),
-        (450_000_000, "450ms"),
-        (1_500_000_000, "1.5s"),
-        (6 * MINUTE, "6m0s"),
-        (60 * MINUTE + 1_250_000_000, "1h0m1.25s"),
-        (100 * 60 * MINUTE, "100h0m0s"),
-    ],
+    (0, "0s"),
+    (1, "1ms"),
+    (999_000_001, "1s"),
+    (450_000_000, "450ms"),
+    (1_500_000_000, "1.5s"),
+    (6 * MINUTE, "6m0s"),
+    (60 * MINUTE + 1_250_000_000, "1h0m1.25s"),
+    (100 * 60 * MINUTE, "100h0m0s"),
 )
 def test_durations_are_written_as_providers_write_them(nanoseconds, text):
     assert duration(nanoseconds) == text
@@ -69,7 +65,11 @@ def test_durations_are_written_as_providers_write_them(nanoseconds, text):
 
 @for_each(
     ("micro_dollars", "text"),
-    [(0, "0.00"), (50_000_000, "50.00"), (1_234_500_000, "1,234.50"), (1, "0.000001"), (10_300, "0.0103")],
+    (0, "0.00"),
+    (50_000_000, "50.00"),
+    (1_234_500_000, "1,234.50"),
+    (1, "0.000001"),
+    (10_300, "0.0103"),
 )
 def test_money_is_told_in_cents_and_finer_where_it_is(micro_dollars, text):
     assert dollars(micro_dollars) == text
@@ -77,24 +77,22 @@ def test_money_is_told_in_cents_and_finer_where_it_is(micro_dollars, text):
 
 @for_each(
     ("state", "wait", "text"),
-    [
-        (LimitState(slots(2), 2, 0, SECOND, 0), SECOND, "The server has 2 of 2 requests in progress."),
-        (
-            LimitState(rate(1200), 1200, 0, SECOND, SECOND),
-            SECOND,
-            "This token has started 1,200 of 1,200 requests in 10s; the next request may start in 1s.",
-        ),
-        (
-            LimitState(tokens(50, window_ns=MINUTE), 20, 10, 9 * SECOND, SECOND, 20),
-            9 * SECOND,
-            "You have used 20 of 50 tokens in 1m0s and reserved 20; the next request may start in 9s.",
-        ),
-        (
-            LimitState(tokens(50, window_ns=MINUTE), 0, 50, NEVER_NS, 0),
-            NEVER_NS,
-            "You have used 0 of 50 tokens in 1m0s; this request may need more than all of them.",
-        ),
-    ],
+    (LimitState(slots(2), 2, 0, SECOND, 0), SECOND, "The server has 2 of 2 requests in progress."),
+    (
+        LimitState(rate(1200), 1200, 0, SECOND, SECOND),
+        SECOND,
+        "This token has started 1,200 of 1,200 requests in 10s; the next request may start in 1s.",
+    ),
+    (
+        LimitState(tokens(50, window_ns=MINUTE), 20, 10, 9 * SECOND, SECOND, 20),
+        9 * SECOND,
+        "You have used 20 of 50 tokens in 1m0s and reserved 20; the next request may start in 9s.",
+    ),
+    (
+        LimitState(tokens(50, window_ns=MINUTE), 0, 50, NEVER_NS, 0),
+        NEVER_NS,
+        "You have used 0 of 50 tokens in 1m0s; this request may need more than all of them.",
+    ),
 )
 def test_a_refusal_says_whose_limit_it_is_how_much_is_used_and_how_long_to_wait(state, wait, text):
     assert explain(state, wait) == text

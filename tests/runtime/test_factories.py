@@ -10,14 +10,12 @@ from upstream.providers.presets import ProviderType
 
 @for_each(
     ("type_", "base_url", "keyless"),
-    [
-        ("azure", "https://a.openai.azure.com/", False),
-        ("foundry", "https://a.services.ai.azure.com/anthropic/", False),
-        ("copilot", "https://api.business.githubcopilot.com/", False),
-        ("ollama", "http://127.0.0.1:11434/v1/", True),
-        ("vllm", "http://10.0.0.7:8000/v1/", True),
-        ("openai-compatible", "https://llm.example.com/v1/", True),
-    ],
+    ("azure", "https://a.openai.azure.com/", False),
+    ("foundry", "https://a.services.ai.azure.com/anthropic/", False),
+    ("copilot", "https://api.business.githubcopilot.com/", False),
+    ("ollama", "http://127.0.0.1:11434/v1/", True),
+    ("vllm", "http://10.0.0.7:8000/v1/", True),
+    ("openai-compatible", "https://llm.example.com/v1/", True),
 )
 def test_a_vendors_provider_needs_a_key_and_an_own_server_does_not(type_, base_url, keyless):
     assert make_provider(ProviderSettings("p", ProviderType(type_), base_url)).keyless is keyless

@@ -9,14 +9,12 @@ from tests.cases import for_each
 
 @for_each(
     ("arguments", "environ", "name"),
-    [
-        ([], {}, "default"),
-        (["serve"], {"AIBRIDGE_DATA_DIR": "of the variable"}, "of the variable"),
-        (["serve"], {"CODER_AIBRIDGE_DATA_DIR": "of the long one"}, "of the long one"),
-        (["serve", "--data-dir", "of the flag"], {"AIBRIDGE_DATA_DIR": "of the variable"}, "of the flag"),
-        (["serve", "--aibridge-data-dir=of the flag"], {}, "of the flag"),
-        (["users", "--data-dir"], {}, "default"),
-    ],
+    ([], {}, "default"),
+    (["serve"], {"AIBRIDGE_DATA_DIR": "of the variable"}, "of the variable"),
+    (["serve"], {"CODER_AIBRIDGE_DATA_DIR": "of the long one"}, "of the long one"),
+    (["serve", "--data-dir", "of the flag"], {"AIBRIDGE_DATA_DIR": "of the variable"}, "of the flag"),
+    (["serve", "--aibridge-data-dir=of the flag"], {}, "of the flag"),
+    (["users", "--data-dir"], {}, "default"),
 )
 def test_it_is_in_the_data_dir_of_the_server(arguments, environ, name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -90,20 +90,18 @@ def test_only_packages_of_the_lock_are_known_to_the_standard_library(verified, p
     assert metadata.version("So.Lo") == "7"
 
 
-@for_each("is_known", [True, False])
+@for_each("is_known", True, False)
 @for_each(
     ("name", "why"),
-    [
-        ("bridges/arch.py", "was changed: the RECORD of its package has another hash"),
-        ("native.abi3.so", "was changed: the RECORD of its package has another hash"),
-        ("bridges/added.py", "belongs to no package that AI Bridge was installed with"),
-        ("bridges/arch/__init__.py", "belongs to no package that AI Bridge was installed with"),  # before arch.py
-        ("bridges/arch.pyc", "belongs to no package that AI Bridge was installed with"),
-        ("Solo/__init__.py", "belongs to no package that AI Bridge was installed with"),  # before Solo.py
-        ("native.so", "belongs to no package that AI Bridge was installed with"),
-        ("aibridge/_app/json.py", "belongs to no package that AI Bridge was installed with"),  # before Python's own
-        ("Bridges-2.0.dist-info/entry_points.txt", "belongs to no package that AI Bridge was installed with"),
-    ],
+    ("bridges/arch.py", "was changed: the RECORD of its package has another hash"),
+    ("native.abi3.so", "was changed: the RECORD of its package has another hash"),
+    ("bridges/added.py", "belongs to no package that AI Bridge was installed with"),
+    ("bridges/arch/__init__.py", "belongs to no package that AI Bridge was installed with"),  # before arch.py
+    ("bridges/arch.pyc", "belongs to no package that AI Bridge was installed with"),
+    ("Solo/__init__.py", "belongs to no package that AI Bridge was installed with"),  # before Solo.py
+    ("native.so", "belongs to no package that AI Bridge was installed with"),
+    ("aibridge/_app/json.py", "belongs to no package that AI Bridge was installed with"),  # before Python's own
+    ("Bridges-2.0.dist-info/entry_points.txt", "belongs to no package that AI Bridge was installed with"),
 )
 def test_a_file_that_was_changed_or_that_no_package_has_is_named(name, why, is_known, packages, verified):
     before = FILES.get(name)
@@ -133,12 +131,10 @@ def test_a_change_is_seen_that_keeps_size_and_time(packages, verified):
 
 @for_each(
     ("row", "why"),
-    [
-        ("bridges/more.py,,", "has no hash"),
-        ("bridges/more.py", "has no hash"),
-        ("bridges/more.py,md5=AAAA,1", "has no hash"),
-        ("bridges/more.py,sha256=AAAA,1", "was changed"),
-    ],
+    ("bridges/more.py,,", "has no hash"),
+    ("bridges/more.py", "has no hash"),
+    ("bridges/more.py,md5=AAAA,1", "has no hash"),
+    ("bridges/more.py,sha256=AAAA,1", "was changed"),
 )
 def test_a_file_without_a_good_hash_is_refused(row, why, packages, verified):
     record = packages / "Bridges-2.0.dist-info/RECORD"

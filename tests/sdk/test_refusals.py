@@ -76,7 +76,7 @@ async def test_what_no_repetition_mends_is_asked_once(running, wiring):
     assert running.upstream.requests == []
 
 
-@for_each("sdk", ["anthropic", "openai"])
+@for_each("sdk", "anthropic", "openai")
 def test_every_client_of_the_official_sdks_is_known(sdk):
     package = import_module(sdk)
     named = [name for name in dir(package) if name.lower().endswith(("client", "openai")) or "Anthropic" in name]

@@ -130,7 +130,7 @@ async def test_a_request_on_a_closing_connection_is_sent_once_or_not_at_all(prov
     assert outcomes[200]
 
 
-@for_each("body", [b"", b"{}"])
+@for_each("body", b"", b"{}")
 async def test_an_upstream_that_announces_an_answer_without_end_is_a_timeout(provider, body):
     stopped = False
 

@@ -105,21 +105,19 @@ def test_an_answer_that_was_cut_short_is_never_whole(made, missing):
 
 @for_each(
     ("raw", "body", "keeps"),
-    [
-        (WHOLE, b"hi", True),
-        (OK + b"Content-Length: 0\r\n\r\n", b"", True),
-        (OK + CHUNKED + b"\r\n2\r\nhi\r\n0\r\n\r\n", b"hi", True),
-        (OK + CHUNKED + b"\r\n2  \r\nhi\r\n0\r\n\r\n", b"hi", True),
-        (OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", b"hi", True),
-        (b"HTTP/1.1 200 OK\nX: a\n b\nContent-Length: 2\n\nhi", b"hi", True),
-        (OK + b"Connection: close\r\n" + LENGTH + b"\r\nhi", b"hi", False),
-        (OK + b"Content-Length : 2\r\n\r\nhi", b"hi", True),
-        (b"HTTP/1.0 200 OK\r\n" + LENGTH + b"\r\nhi", b"hi", False),
-        (b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n" + LENGTH + b"\r\nhi", b"hi", True),
-        (b"HTTP/1.1 204 No Content\r\n" + LENGTH + b"\r\n", b"", True),
-        (b"HTTP/1.1 304 Not Modified\r\n" + LENGTH + b"\r\n", b"", True),
-        (b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", b"", False),
-    ],
+    (WHOLE, b"hi", True),
+    (OK + b"Content-Length: 0\r\n\r\n", b"", True),
+    (OK + CHUNKED + b"\r\n2\r\nhi\r\n0\r\n\r\n", b"hi", True),
+    (OK + CHUNKED + b"\r\n2  \r\nhi\r\n0\r\n\r\n", b"hi", True),
+    (OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", b"hi", True),
+    (b"HTTP/1.1 200 OK\nX: a\n b\nContent-Length: 2\n\nhi", b"hi", True),
+    (OK + b"Connection: close\r\n" + LENGTH + b"\r\nhi", b"hi", False),
+    (OK + b"Content-Length : 2\r\n\r\nhi", b"hi", True),
+    (b"HTTP/1.0 200 OK\r\n" + LENGTH + b"\r\nhi", b"hi", False),
+    (b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n" + LENGTH + b"\r\nhi", b"hi", True),
+    (b"HTTP/1.1 204 No Content\r\n" + LENGTH + b"\r\n", b"", True),
+    (b"HTTP/1.1 304 Not Modified\r\n" + LENGTH + b"\r\n", b"", True),
+    (b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", b"", False),
 )
 def test_a_body_ends_where_its_framing_says(raw, body, keeps):
     for cuts in ((), every_byte(raw)):
@@ -143,7 +141,7 @@ def test_an_answer_to_head_has_no_body_whatever_its_length():
         assert (response.whole, response.keeps_connection) == (True, False)
 
 
-@for_each("behind", [WHOLE, b"garbage", b"\0", b"HTTP/1.1 100 Continue\r\n\r\n"])
+@for_each("behind", WHOLE, b"garbage", b"\0", b"HTTP/1.1 100 Continue\r\n\r\n")
 def test_what_comes_behind_an_answer_costs_the_connection_and_changes_nothing(behind):
     response = read(WHOLE + behind)
     assert (response.headers, response.read_buffered()) == ([("Content-Length", "2")], b"hi")
@@ -165,7 +163,7 @@ REFUSED = [
 ]
 
 
-@for_each("raw", REFUSED)
+@for_each("raw", *REFUSED)
 def test_what_is_not_http_is_refused(raw):
     for cuts in ((), every_byte(raw)):
         with pytest.raises(HttpParserError):
@@ -208,8 +206,8 @@ ENDLESS = {
 }
 
 
-@for_each("size", [1, 1000, 2**18])
-@for_each("name", ENDLESS)
+@for_each("size", 1, 1000, 2**18)
+@for_each("name", *ENDLESS)
 def test_what_has_no_end_is_refused_when_it_is_as_long_as_a_line_may_be(name, size):
     begin, more = ENDLESS[name]
     response = Response("POST")
@@ -222,7 +220,7 @@ def test_what_has_no_end_is_refused_when_it_is_as_long_as_a_line_may_be(name, si
     pytest.fail("it was not refused")
 
 
-@for_each("name", ["Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Proxy-Connection"])
+@for_each("name", "Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Proxy-Connection")
 def test_a_name_with_spaces_behind_it_is_the_name_without_them(name):
     values = {"Content-Length": "2", "Transfer-Encoding": "chunked"}
     for spaces in (" ", "   "):

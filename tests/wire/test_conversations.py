@@ -36,7 +36,7 @@ def each_response(*, stream=False, below=float("inf"), without=b"\0"):
         for name, case in RESPONSES.items()
         if (name.endswith("stream") or not stream) and len(case[1]) < below and without not in case[1]
     }
-    return for_each(("reader", "body", "reading"), chosen.values(), ids=chosen)
+    return for_each(("reader", "body", "reading"), *chosen.values(), ids=chosen)
 
 
 def read(reader, chunks):
@@ -50,7 +50,7 @@ def test_every_api_has_at_least_fifteen_conversations():
     assert {name for name, count in counted.items() if count >= 15} == {"chat_completions", "messages", "responses"}
 
 
-@for_each("conversation", CONVERSATIONS, ids=lambda each: f"{each.api.name}-{each.name}")
+@for_each("conversation", *CONVERSATIONS, ids=lambda each: f"{each.api.name}-{each.name}")
 def test_a_request_is_summed_up_as_recorded(conversation):
     assert plain(conversation.api.parse_request(conversation.request)) == conversation.record.request
 
@@ -92,8 +92,8 @@ def test_asking_for_the_result_in_between_changes_nothing(reader, body, reading)
 
 
 @each_response(stream=True, without=b"\r")
-@for_each("line_end", [b"\r\n", b"\r"])
-@for_each("start", [b"", b"\xef\xbb\xbf", b": a comment\n\n"])
+@for_each("line_end", b"\r\n", b"\r")
+@for_each("start", b"", b"\xef\xbb\xbf", b": a comment\n\n")
 def test_a_stream_reads_the_same_with_every_line_end_and_beginning(reader, body, reading, line_end, start):
     assert read(reader(), [(start + body).replace(b"\n", line_end)]) == reading
 
@@ -118,13 +118,11 @@ def escaped(name):
 @each_response(stream=True, below=SMALL)
 @for_each(
     "spelling",
-    [
-        ("", json.dumps, {}),
-        ("\t ", json.dumps, {"note": NOTE}),
-        ("", escaped, {"note": NOTE}),
-        (" ", json.dumps, {"half": HALF}),
-        (" ", escaped, {"half": HALF}),
-    ],
+    ("", json.dumps, {}),
+    ("\t ", json.dumps, {"note": NOTE}),
+    ("", escaped, {"note": NOTE}),
+    (" ", json.dumps, {"half": HALF}),
+    (" ", escaped, {"half": HALF}),
     ids=["narrow", "with a note", "escaped with a note", "with a half", "escaped with a half"],
 )
 def test_a_stream_reads_the_same_however_its_json_is_spelled(reader, body, reading, spelling):

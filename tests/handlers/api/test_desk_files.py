@@ -79,13 +79,11 @@ async def test_each_agent_is_managed_by_the_policies_of_a_group(running):
 
 @for_each(
     ("query", "status", "wrong"),
-    [
-        ("client=vim&address=https://b.example", 400, "client"),
-        ("client=gemini&address=bridge.example", 400, "address"),
-        ("client=codex&address=https://b.example/'%0Arm", 400, "address"),
-        ("client=codex&address=https://b.example&provider=a%0Ab", 400, "provider"),
-        ("client=codex&address=https://b.example&group=nobody", 404, ""),
-    ],
+    ("client=vim&address=https://b.example", 400, "client"),
+    ("client=gemini&address=bridge.example", 400, "address"),
+    ("client=codex&address=https://b.example/'%0Arm", 400, "address"),
+    ("client=codex&address=https://b.example&provider=a%0Ab", 400, "provider"),
+    ("client=codex&address=https://b.example&group=nobody", 404, ""),
 )
 async def test_what_names_no_files_is_refused(running, query, status, wrong):
     answered, answer = await running.get(f"{FILES}?{query}")

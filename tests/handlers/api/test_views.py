@@ -101,30 +101,28 @@ def problems(**fields):
     return {}
 
 
-@for_each("name", [" x", "x ", "a\nb", "n" * (MAX_VIEW_NAME + 1), "\u202e", " "])
+@for_each("name", " x", "x ", "a\nb", "n" * (MAX_VIEW_NAME + 1), "\u202e", " ")
 def test_another_name_is_refused(name):
     assert problems(name=name) == {"name": NOT_A_NAME}
 
 
 @for_each(
     "query",
-    [
-        {"Q": "x"},
-        {"": "x"},
-        {"q": 1},
-        {"q": None},
-        {"q": "a\tb"},
-        {"x" * 21: "x"},
-        {"q": "x" * MAX_VIEW_QUERY},
-        "q=x",
-        None,
-    ],
+    {"Q": "x"},
+    {"": "x"},
+    {"q": 1},
+    {"q": None},
+    {"q": "a\tb"},
+    {"x" * 21: "x"},
+    {"q": "x" * MAX_VIEW_QUERY},
+    "q=x",
+    None,
 )
 def test_a_query_that_is_no_address_is_refused(query):
     assert problems(query=query) == {"query": NOT_A_QUERY}
 
 
-@for_each("secret", [KEY, TOKEN, f"token:{TOKEN}", f"words {KEY}"])
+@for_each("secret", KEY, TOKEN, f"token:{TOKEN}", f"words {KEY}")
 def test_what_looks_like_a_token_or_a_key_is_not_saved(secret):
     assert problems(query={"q": secret}) == {"query": SECRET}
     assert problems(query={"by": secret}) == {"query": SECRET}

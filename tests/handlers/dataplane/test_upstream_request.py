@@ -256,15 +256,13 @@ OWN_KEY = f", or send your own key, {TOKEN}"
 
 @for_each(
     ("type_", "source", "allow_byok", "message"),
-    [
-        ("anthropic", ProviderSource.ENVIRONMENT, True, f"has no API key: set p-keys on the server{OWN_KEY}"),
-        ("anthropic", ProviderSource.ENVIRONMENT, False, "has no API key: set p-keys on the server."),
-        ("anthropic", ProviderSource.DATABASE, True, f"has no API key: an owner of AI Bridge can give it one{OWN_KEY}"),
-        ("anthropic", ProviderSource.DATABASE, False, "has no API key: an owner of AI Bridge can give it one."),
-        ("copilot", ProviderSource.DATABASE, False, f"takes your own credential: send it, {TOKEN}"),
-        ("bedrock", ProviderSource.ENVIRONMENT, True, "has no AWS credentials: set p-keys on the server."),
-        ("bedrock", ProviderSource.DATABASE, True, "has no AWS credentials: set a key for it on the server."),
-    ],
+    ("anthropic", ProviderSource.ENVIRONMENT, True, f"has no API key: set p-keys on the server{OWN_KEY}"),
+    ("anthropic", ProviderSource.ENVIRONMENT, False, "has no API key: set p-keys on the server."),
+    ("anthropic", ProviderSource.DATABASE, True, f"has no API key: an owner of AI Bridge can give it one{OWN_KEY}"),
+    ("anthropic", ProviderSource.DATABASE, False, "has no API key: an owner of AI Bridge can give it one."),
+    ("copilot", ProviderSource.DATABASE, False, f"takes your own credential: send it, {TOKEN}"),
+    ("bedrock", ProviderSource.ENVIRONMENT, True, "has no AWS credentials: set p-keys on the server."),
+    ("bedrock", ProviderSource.DATABASE, True, "has no AWS credentials: set a key for it on the server."),
 )
 def test_who_can_give_a_provider_a_key_is_told_to_those_who_can_do_something(type_, source, allow_byok, message):
     provider = Provider("p", ProviderType(type_), "https://p.example/", keys_setting="p-keys", source=source)

@@ -19,25 +19,23 @@ OURS = "abcdefghij-0123456789abcdefghijkl"
 
 @for_each(
     ("headers", "cookie", "token", "own_key"),
-    [
-        ({}, None, None, None),
-        ({"Authorization": "Bearer t"}, None, "t", None),
-        ({"authorization": "bearer  t "}, None, "t", None),
-        ({"Authorization": "Basic t"}, None, None, None),
-        ({"X-Api-Key": "t"}, None, "t", None),
-        ({"Api-Key": "t"}, None, "t", None),
-        ({"X-Goog-Api-Key": "t"}, None, "t", None),
-        ({"Authorization": "Bearer b", "X-Goog-Api-Key": "g"}, None, "b", None),
-        ({"X-Coder-AI-Governance-Token": "g", "Api-Key": "own"}, None, "g", "own"),
-        ({"Authorization": "Bearer b", "X-Api-Key": "k"}, None, "b", None),
-        ({"Coder-Session-Token": "s", "Authorization": "Bearer b"}, "c", "s", None),
-        ({"X-Coder-AI-Governance-Token": "g", "Coder-Session-Token": "s"}, "c", "g", None),
-        ({"X-Coder-AI-Governance-Token": "g", "Authorization": "Bearer sk-own"}, None, "g", "sk-own"),
-        ({"X-Coder-AI-Governance-Token": "g", "X-Api-Key": "sk-own"}, None, "g", "sk-own"),
-        ({"X-Coder-AI-Governance-Token": "g", "Authorization": f"Bearer {OURS}"}, None, "g", None),
-        ({"X-Coder-AI-Governance-Token": "g", "Authorization": f"Bearer {OURS}", "X-Api-Key": "sk"}, None, "g", "sk"),
-        ({"X-Coder-AI-Governance-Token": " ", "Authorization": "Bearer b"}, None, "b", None),
-    ],
+    ({}, None, None, None),
+    ({"Authorization": "Bearer t"}, None, "t", None),
+    ({"authorization": "bearer  t "}, None, "t", None),
+    ({"Authorization": "Basic t"}, None, None, None),
+    ({"X-Api-Key": "t"}, None, "t", None),
+    ({"Api-Key": "t"}, None, "t", None),
+    ({"X-Goog-Api-Key": "t"}, None, "t", None),
+    ({"Authorization": "Bearer b", "X-Goog-Api-Key": "g"}, None, "b", None),
+    ({"X-Coder-AI-Governance-Token": "g", "Api-Key": "own"}, None, "g", "own"),
+    ({"Authorization": "Bearer b", "X-Api-Key": "k"}, None, "b", None),
+    ({"Coder-Session-Token": "s", "Authorization": "Bearer b"}, "c", "s", None),
+    ({"X-Coder-AI-Governance-Token": "g", "Coder-Session-Token": "s"}, "c", "g", None),
+    ({"X-Coder-AI-Governance-Token": "g", "Authorization": "Bearer sk-own"}, None, "g", "sk-own"),
+    ({"X-Coder-AI-Governance-Token": "g", "X-Api-Key": "sk-own"}, None, "g", "sk-own"),
+    ({"X-Coder-AI-Governance-Token": "g", "Authorization": f"Bearer {OURS}"}, None, "g", None),
+    ({"X-Coder-AI-Governance-Token": "g", "Authorization": f"Bearer {OURS}", "X-Api-Key": "sk"}, None, "g", "sk"),
+    ({"X-Coder-AI-Governance-Token": " ", "Authorization": "Bearer b"}, None, "b", None),
 )
 def test_the_first_credential_in_order_is_the_token(headers, cookie, token, own_key):
     assert read_credentials(HTTPHeaders(headers), cookie) == Credentials(token, own_key)
@@ -71,17 +69,15 @@ def test_a_token_of_ours_does_not_pass_in_a_header_that_was_sent_twice():
 
 @for_each(
     ("target", "hides"),
-    [
-        (f"key={OURS}", True),
-        (f"a={OURS}&b", True),
-        (OURS.replace("-", "%2D"), True),
-        (OURS.replace("-", "%2d").replace("a", "%61"), True),
-        (OURS.replace("-", "%252d"), True),
-        (f"x{OURS}", False),
-        (OURS[:-1], False),
-        ("limit=100&order=asc", False),
-        ("%" * 100, False),
-    ],
+    (f"key={OURS}", True),
+    (f"a={OURS}&b", True),
+    (OURS.replace("-", "%2D"), True),
+    (OURS.replace("-", "%2d").replace("a", "%61"), True),
+    (OURS.replace("-", "%252d"), True),
+    (f"x{OURS}", False),
+    (OURS[:-1], False),
+    ("limit=100&order=asc", False),
+    ("%" * 100, False),
 )
 def test_a_token_is_seen_in_an_address_however_it_is_encoded(target, hides):
     assert hides_token(target) is hides
@@ -94,7 +90,11 @@ def test_keys_of_vendors_are_told_from_tokens():
 
 @for_each(
     ("query", "key"),
-    [("", ""), ("alt=sse", ""), ("alt=sse&key=a%2Db&key=c", "a-b"), ("%6bey=+x+", "x"), ("keys=a&monkey=b", "")],
+    ("", ""),
+    ("alt=sse", ""),
+    ("alt=sse&key=a%2Db&key=c", "a-b"),
+    ("%6bey=+x+", "x"),
+    ("keys=a&monkey=b", ""),
 )
 def test_the_first_key_of_a_query_is_read_decoded(query, key):
     assert read_query_key(query) == key

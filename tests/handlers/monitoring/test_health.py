@@ -140,16 +140,14 @@ NO_SUPERVISOR = "unavailable: the supervisor does not answer"
 
 @for_each(
     ("cluster", "supervisor", "scope", "state"),
-    [
-        (None, None, "process", "ok"),
-        (authority(unavailable=False), None, "cluster", "ok"),
-        (authority(unavailable=True), None, "cluster", NO_DATABASE),
-        (None, workers("server"), "server", "ok"),
-        (None, workers("cluster"), "cluster", "ok"),
-        (None, workers("server", unavailable=True), "server", NO_SUPERVISOR),
-        (None, workers("cluster", database_unavailable=True), "cluster", "server-local: the database is unavailable"),
-        (None, workers("cluster", unavailable=True, database_unavailable=True), "cluster", NO_SUPERVISOR),
-    ],
+    (None, None, "process", "ok"),
+    (authority(unavailable=False), None, "cluster", "ok"),
+    (authority(unavailable=True), None, "cluster", NO_DATABASE),
+    (None, workers("server"), "server", "ok"),
+    (None, workers("cluster"), "cluster", "ok"),
+    (None, workers("server", unavailable=True), "server", NO_SUPERVISOR),
+    (None, workers("cluster", database_unavailable=True), "cluster", "server-local: the database is unavailable"),
+    (None, workers("cluster", unavailable=True, database_unavailable=True), "cluster", NO_SUPERVISOR),
 )
 def test_who_counts_is_told_and_whether_it_decides_alone(cluster, supervisor, scope, state):
     assert (scope_of_limits(cluster, supervisor), state_of_limits(cluster, supervisor)) == (scope, state)

@@ -32,20 +32,18 @@ def usage(**counts):
 
 @for_each(
     ("content", "prompt", "answered"),
-    [
-        ("Hi", "Hi", None),
-        ([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}], "b", None),
-        ([{"type": "text", "text": "a"}, {"type": "text", "text": ""}, {"type": "image", "source": {}}], "a", None),
-        ([{"type": "tool_result", "tool_use_id": "toolu_1", "content": "x"}], None, "toolu_1"),
-        ([{"type": "tool_result", "tool_use_id": "a"}, {"type": "tool_result", "tool_use_id": "b"}], None, "b"),
-        ([{"type": "tool_result", "tool_use_id": "a"}, {"type": "text", "text": "c"}], "c", "a"),
-        ([{"type": "tool_result"}], None, None),
-        ([{"type": "tool_result", "tool_use_id": 7}], None, None),
-        ("", None, None),
-        ([], None, None),
-        (None, None, None),
-        ({"type": "text", "text": "a"}, None, None),
-    ],
+    ("Hi", "Hi", None),
+    ([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}], "b", None),
+    ([{"type": "text", "text": "a"}, {"type": "text", "text": ""}, {"type": "image", "source": {}}], "a", None),
+    ([{"type": "tool_result", "tool_use_id": "toolu_1", "content": "x"}], None, "toolu_1"),
+    ([{"type": "tool_result", "tool_use_id": "a"}, {"type": "tool_result", "tool_use_id": "b"}], None, "b"),
+    ([{"type": "tool_result", "tool_use_id": "a"}, {"type": "text", "text": "c"}], "c", "a"),
+    ([{"type": "tool_result"}], None, None),
+    ([{"type": "tool_result", "tool_use_id": 7}], None, None),
+    ("", None, None),
+    ([], None, None),
+    (None, None, None),
+    ({"type": "text", "text": "a"}, None, None),
 )
 def test_prompt_and_answered_call_are_in_the_user_s_last_message(content, prompt, answered):
     messages = [{"role": "user", "content": "earlier"}, {"role": "user", "content": content}]
@@ -54,7 +52,7 @@ def test_prompt_and_answered_call_are_in_the_user_s_last_message(content, prompt
     )
 
 
-@for_each("role", ["assistant", "system", None, ["user"]])
+@for_each("role", "assistant", "system", None, ["user"])
 def test_the_last_message_of_anyone_else_has_neither(role):
     content = [{"type": "text", "text": "a"}, {"type": "tool_result", "tool_use_id": "b"}]
     assert plain(parse_request(request(messages=[{"role": role, "content": content}]))) == RequestSummary(model="m")
@@ -62,16 +60,14 @@ def test_the_last_message_of_anyone_else_has_neither(role):
 
 @for_each(
     ("metadata", "hint"),
-    [
-        ({"user_id": "u_session_1"}, "u_session_1"),
-        ({"user_id": "u" * MAX_SESSION_HINT}, "u" * MAX_SESSION_HINT),
-        ({"user_id": "u" * (MAX_SESSION_HINT + 1)}, None),
-        ({"user_id": ""}, None),
-        ({"user_id": {"session_id": "1"}}, None),
-        ({}, None),
-        ("u_session_1", None),
-        (None, None),
-    ],
+    ({"user_id": "u_session_1"}, "u_session_1"),
+    ({"user_id": "u" * MAX_SESSION_HINT}, "u" * MAX_SESSION_HINT),
+    ({"user_id": "u" * (MAX_SESSION_HINT + 1)}, None),
+    ({"user_id": ""}, None),
+    ({"user_id": {"session_id": "1"}}, None),
+    ({}, None),
+    ("u_session_1", None),
+    (None, None),
 )
 def test_the_user_id_in_the_metadata_hints_at_the_session(metadata, hint):
     assert plain(parse_request(request(metadata=metadata))) == RequestSummary(model="m", session_hint=hint)

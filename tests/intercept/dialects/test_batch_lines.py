@@ -92,6 +92,6 @@ def test_a_compaction_is_made_at_the_speed_of_the_message_and_advice_is_not():
     ]
 
 
-@for_each("message", [{"usage": {}}, {"usage": None}, {"model": ""}, {"model": "m" * 257}])
+@for_each("message", {"usage": {}}, {"usage": None}, {"model": ""}, {"model": "m" * 257})
 def test_without_a_model_or_tokens_there_is_nothing_to_record(message):
     assert read_line(line(**message)) is None

@@ -38,7 +38,7 @@ def test_every_dialect_reads_the_blocks_that_its_body_has(parse, first, messages
     assert parse(body).blocks == read_blocks(body) is not None
 
 
-@for_each("parse", MESSAGES_OF)
+@for_each("parse", *MESSAGES_OF)
 def test_without_messages_there_are_no_blocks(parse):
     assert parse(b'{"model":"m","system":"a"}').blocks is None
 
@@ -48,13 +48,13 @@ def test_an_input_that_is_one_text_is_a_block():
     assert responses.parse_request(body).blocks == read_blocks(body) is not None
 
 
-@for_each("parse", MESSAGES_OF)
+@for_each("parse", *MESSAGES_OF)
 def test_a_body_with_too_much_in_it_has_no_blocks(parse):
     body = b'{"model":"m","%b":[%b0]}' % (MESSAGES_OF[parse].encode(), b'{"a":1},' * MAX_READ_VALUES)
     assert parse(body).blocks is None
 
 
-@for_each("parse", MESSAGES_OF)
+@for_each("parse", *MESSAGES_OF)
 def test_tools_that_are_nested_too_deeply_are_no_error(parse):
     nested = b'{"model":"m","tools":[%b],"%b":["a"]}' % (b"[" * 2_000 + b"]" * 2_000, MESSAGES_OF[parse].encode())
     try:

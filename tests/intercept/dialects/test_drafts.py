@@ -55,12 +55,10 @@ def test_a_usage_is_an_object_of_a_bounded_size():
 
 @for_each(
     ("call_id", "name", "text", "truncated"),
-    [
-        ("i" * MAX_NAME, "n" * MAX_NAME, "x" * MAX_TOOL_INPUT, False),
-        ("i" * MAX_NAME + "i", "n", "x", True),
-        ("i", "n" * MAX_NAME + "n", "x", True),
-        ("i", "n", "x" * MAX_TOOL_INPUT + "x", True),
-    ],
+    ("i" * MAX_NAME, "n" * MAX_NAME, "x" * MAX_TOOL_INPUT, False),
+    ("i" * MAX_NAME + "i", "n", "x", True),
+    ("i", "n" * MAX_NAME + "n", "x", True),
+    ("i", "n", "x" * MAX_TOOL_INPUT + "x", True),
     ids=["at the caps", "id", "name", "input"],
 )
 def test_a_call_is_marked_where_one_of_its_fields_was_cut(call_id, name, text, truncated):
@@ -126,24 +124,22 @@ def test_a_part_begun_again_is_replaced_and_gives_its_room_back():
 
 @for_each(
     ("error", "kind", "message"),
-    [
-        ({"type": "overloaded_error", "message": "Overloaded"}, "overloaded_error", "Overloaded"),
-        ({"type": None, "code": "server_error", "message": "Oh"}, "server_error", "Oh"),
-        ({"type": "tokens", "code": "rate_limit_exceeded", "message": "Slow"}, "tokens", "Slow"),
-        ({"code": 502, "message": ["Bad"]}, "unnamed_error", ""),
-        ("just text", "unnamed_error", "just text"),
-        ([1], "unnamed_error", ""),
-        (True, "unnamed_error", ""),
-        ("x" * MAX_ERROR_BYTES, "unnamed_error", ""),
-        ({"type": "t" * 1000, "message": "🚀" * 10_000}, "t" * MAX_ERROR_TYPE, "🚀" * MAX_ERROR_MESSAGE),
-    ],
+    ({"type": "overloaded_error", "message": "Overloaded"}, "overloaded_error", "Overloaded"),
+    ({"type": None, "code": "server_error", "message": "Oh"}, "server_error", "Oh"),
+    ({"type": "tokens", "code": "rate_limit_exceeded", "message": "Slow"}, "tokens", "Slow"),
+    ({"code": 502, "message": ["Bad"]}, "unnamed_error", ""),
+    ("just text", "unnamed_error", "just text"),
+    ([1], "unnamed_error", ""),
+    (True, "unnamed_error", ""),
+    ("x" * MAX_ERROR_BYTES, "unnamed_error", ""),
+    ({"type": "t" * 1000, "message": "🚀" * 10_000}, "t" * MAX_ERROR_TYPE, "🚀" * MAX_ERROR_MESSAGE),
 )
 def test_an_error_has_a_type_and_a_message_whatever_it_is(error, kind, message):
     text = Raw(json.dumps(error, ensure_ascii=False).encode())
     assert read_error(text) == ProviderError(type=kind, message=message)
 
 
-@for_each("text", [b"", b"null", b"false", b"0", b'""', b"{}", b"[\n]", b"{ \t\r\n}"])
+@for_each("text", b"", b"null", b"false", b"0", b'""', b"{}", b"[\n]", b"{ \t\r\n}")
 def test_an_empty_error_is_none(text):
     assert read_error(Raw(text)) is None
 

@@ -47,7 +47,7 @@ def is_read_alike(new_reader, body, cut):
 
 
 @given(body=BODIES | VALUES.map(in_a_request))
-@for_each("parse", PARSERS, ids=PARSERS.values())
+@for_each("parse", *PARSERS, ids=PARSERS.values())
 def test_any_request_is_summed_up_or_refused(parse, body):
     try:
         summary = parse(body)
@@ -57,7 +57,7 @@ def test_any_request_is_summed_up_or_refused(parse, body):
 
 
 @given(stream=malformed.streams(NAMES, TEXTS), body=BODIES, cut=st.integers(0, 500))
-@for_each(("stream_reader", "body_reader"), READERS, ids=READERS.values())
+@for_each(("stream_reader", "body_reader"), *READERS, ids=READERS.values())
 def test_any_response_is_read_the_same_for_every_cut_and_can_be_stored(stream_reader, body_reader, stream, body, cut):
     assert is_read_alike(stream_reader, stream, cut)
     assert is_read_alike(body_reader, body, cut)
@@ -69,7 +69,7 @@ def test_any_binary_stream_is_read_the_same_for_every_cut_and_can_be_stored(new_
     assert is_read_alike(new_reader, stream, cut)
 
 
-@for_each("body", [b"", b"[]", b"null", b'{"id":"r"', b"<html>", b"event: message_stop\ndata: {}\n\n", b"\xff"])
-@for_each("api", [*catalog.BY_PATH.values(), catalog.CONVERSE, catalog.INVOKE], ids=lambda api: api.name)
+@for_each("body", b"", b"[]", b"null", b'{"id":"r"', b"<html>", b"event: message_stop\ndata: {}\n\n", b"\xff")
+@for_each("api", *catalog.BY_PATH.values(), catalog.CONVERSE, catalog.INVOKE, ids=lambda api: api.name)
 def test_a_body_that_is_not_one_whole_object_says_nothing(api, body):
     assert malformed.read(api.body_reader(), body) == Reading()

@@ -61,24 +61,22 @@ USED = b'"usage":{"input_tokens":7,"output_tokens":3},"user":null,"metadata":{"u
 
 @for_each(
     ("new_reader", "before", "behind", "used", "complete"),
-    [
-        (RESPONSES.stream_reader, b'{"response":{"id":"r","output":"', b'",' + USED + b"}", (7, 3), True),
-        (
-            RESPONSES.stream_reader,
-            b'{"response":{"output":"',
-            b'",' + USED + b' , "sequence_number": 9 }',
-            (7, 3),
-            True,
-        ),
-        (IMAGES.stream_reader, b'{"b64_json":"', b'",' + USED, (7, 3), True),
-        (
-            GENERATE_CONTENT.stream_reader,
-            b'{"candidates":["',
-            b'"],"usageMetadata":{"promptTokenCount":7,"candidatesTokenCount":3},"responseId":"r"}',
-            (7, 3),
-            False,
-        ),
-    ],
+    (RESPONSES.stream_reader, b'{"response":{"id":"r","output":"', b'",' + USED + b"}", (7, 3), True),
+    (
+        RESPONSES.stream_reader,
+        b'{"response":{"output":"',
+        b'",' + USED + b' , "sequence_number": 9 }',
+        (7, 3),
+        True,
+    ),
+    (IMAGES.stream_reader, b'{"b64_json":"', b'",' + USED, (7, 3), True),
+    (
+        GENERATE_CONTENT.stream_reader,
+        b'{"candidates":["',
+        b'"],"usageMetadata":{"promptTokenCount":7,"candidatesTokenCount":3},"responseId":"r"}',
+        (7, 3),
+        False,
+    ),
 )
 def test_of_an_event_that_is_too_large_to_be_read_the_usage_at_its_end_counts(
     new_reader, before, behind, used, complete
@@ -96,7 +94,7 @@ def each_case(names, of_any_api):
     cases = [
         (api, name) for api in BY_PATH.values() for name in names if api is CHAT_COMPLETIONS or name not in of_any_api
     ]
-    return for_each(("api", "name"), cases, ids=[f"{api.name}: {name}" for api, name in cases])
+    return for_each(("api", "name"), *cases, ids=[f"{api.name}: {name}" for api, name in cases])
 
 
 HOSTILE = {
@@ -118,7 +116,7 @@ def test_no_event_and_no_body_is_read_for_long(api, name):
         assert is_within(0.15, lambda new=new_reader, text=text: seconds_of(lambda: read(new(), text)))
 
 
-@for_each("api", BY_PATH.values(), ids=lambda api: api.name)
+@for_each("api", *BY_PATH.values(), ids=lambda api: api.name)
 def test_the_usage_behind_too_many_values_is_read(api):
     usage = {"prompt_tokens": 3, "completion_tokens": 4, "input_tokens": 3, "output_tokens": 4}
     many = b"[" + b"0," * MAX_READ_VALUES + b"0]"
@@ -127,7 +125,7 @@ def test_the_usage_behind_too_many_values_is_read(api):
     assert (tokens.input_tokens, tokens.output_tokens, reading.open_ended, reading.truncated) == (3, 4, True, True)
 
 
-@for_each("api", BY_PATH.values(), ids=lambda api: api.name)
+@for_each("api", *BY_PATH.values(), ids=lambda api: api.name)
 def test_the_usage_at_the_end_of_a_body_that_is_too_large_is_read(api):
     usage = {"prompt_tokens": 3, "completion_tokens": 4, "input_tokens": 3, "output_tokens": 4}
     end = json.dumps({"usage": usage, "metadata": {"usage": "x"}}).encode()[1:]
@@ -160,26 +158,24 @@ def read_error_body(*chunks):
 
 @for_each(
     ("body", "kind", "message"),
-    [
-        (
-            b'{"error":{"message":"Incorrect API key provided.","type":"invalid_request_error","param":null,"code":"invalid_api_key"}}',
-            "invalid_request_error",
-            "Incorrect API key provided.",
-        ),
-        (
-            b'{"type":"error","error":{"type":"rate_limit_error","message":"Slow down"},"request_id":"req_1"}',
-            "rate_limit_error",
-            "Slow down",
-        ),
-        (b'{"error":{"code":429,"message":"Quota"}}', "unnamed_error", "Quota"),
-        (b'{"error":{"type":"empty"}}', "empty", '{"error":{"type":"empty"}}'),
-        (b'{"error":"model not found"}', "unnamed_error", "model not found"),
-        (b'{"error":"Not Found","message":"no such model","code":"missing"}', "missing", "no such model"),
-        (b'{"object":"error","message":"too long","type":"BadRequestError","code":400}', "BadRequestError", "too long"),
-        (b'{"error":{},"message":"only here"}', "unnamed_error", "only here"),
-        (b'{"detail":"Not authenticated"}', "unnamed_error", "Not authenticated"),
-        (b'{"detail":[{"loc":["body"]}]}', "unnamed_error", '{"detail":[{"loc":["body"]}]}'),
-    ],
+    (
+        b'{"error":{"message":"Incorrect API key provided.","type":"invalid_request_error","param":null,"code":"invalid_api_key"}}',
+        "invalid_request_error",
+        "Incorrect API key provided.",
+    ),
+    (
+        b'{"type":"error","error":{"type":"rate_limit_error","message":"Slow down"},"request_id":"req_1"}',
+        "rate_limit_error",
+        "Slow down",
+    ),
+    (b'{"error":{"code":429,"message":"Quota"}}', "unnamed_error", "Quota"),
+    (b'{"error":{"type":"empty"}}', "empty", '{"error":{"type":"empty"}}'),
+    (b'{"error":"model not found"}', "unnamed_error", "model not found"),
+    (b'{"error":"Not Found","message":"no such model","code":"missing"}', "missing", "no such model"),
+    (b'{"object":"error","message":"too long","type":"BadRequestError","code":400}', "BadRequestError", "too long"),
+    (b'{"error":{},"message":"only here"}', "unnamed_error", "only here"),
+    (b'{"detail":"Not authenticated"}', "unnamed_error", "Not authenticated"),
+    (b'{"detail":[{"loc":["body"]}]}', "unnamed_error", '{"detail":[{"loc":["body"]}]}'),
 )
 def test_an_error_is_read_from_the_json_of_either_dialect_and_of_their_imitators(body, kind, message):
     expected = Reading(complete=True, error=ProviderError(type=kind, message=message))
@@ -189,14 +185,12 @@ def test_an_error_is_read_from_the_json_of_either_dialect_and_of_their_imitators
 
 @for_each(
     ("body", "message"),
-    [
-        (b"", ""),
-        (b"  upstream connect error\r\n", "upstream connect error"),
-        (b"<html><h1>502</h1></html>", "<html><h1>502</h1></html>"),
-        (b'["in an array"]', '["in an array"]'),
-        (b'{"error":{"message":"cut', '{"error":{"message":"cut'),
-        (b"\xff\x00", "�\0"),
-    ],
+    (b"", ""),
+    (b"  upstream connect error\r\n", "upstream connect error"),
+    (b"<html><h1>502</h1></html>", "<html><h1>502</h1></html>"),
+    (b'["in an array"]', '["in an array"]'),
+    (b'{"error":{"message":"cut', '{"error":{"message":"cut'),
+    (b"\xff\x00", "�\0"),
 )
 def test_a_body_that_is_no_json_object_is_its_own_message(body, message):
     assert read_error_body(body) == Reading(error=ProviderError(type="unnamed_error", message=message))

@@ -40,17 +40,15 @@ TWICE = "%s is there more than once: parsers differ in which one counts"
 
 @for_each(
     ("body", "model", "stream"),
-    [
-        (b'{"model":"m"}', "m", None),
-        (b' {"stream" : null,\n"model":"m"}\t', "m", None),
-        (b'{"model":"m","stream":false}', "m", False),
-        (b'{"model":"m","stream":true,"temperature":1e999,"n":123456789012345678901234567890}', "m", True),
-        (b'{"model":"m","text":"model","tools":[{"model":1,"stream":2}],"turns":[{"model":1}]}', "m", None),
-        (rb'{"model":"m","text":"\\u006d and \"model\""}', "m", None),
-        (b'{"model":"\\ud83d","text":"\\ude00"}', "�", None),
-        (b'{"model":"m","text":"\xc3\xa9"}', "m", None),
-        (b'{"model":"' + b"m" * MAX_MODEL + b'"}', "m" * MAX_MODEL, None),
-    ],
+    (b'{"model":"m"}', "m", None),
+    (b' {"stream" : null,\n"model":"m"}\t', "m", None),
+    (b'{"model":"m","stream":false}', "m", False),
+    (b'{"model":"m","stream":true,"temperature":1e999,"n":123456789012345678901234567890}', "m", True),
+    (b'{"model":"m","text":"model","tools":[{"model":1,"stream":2}],"turns":[{"model":1}]}', "m", None),
+    (rb'{"model":"m","text":"\\u006d and \"model\""}', "m", None),
+    (b'{"model":"\\ud83d","text":"\\ude00"}', "�", None),
+    (b'{"model":"m","text":"\xc3\xa9"}', "m", None),
+    (b'{"model":"' + b"m" * MAX_MODEL + b'"}', "m" * MAX_MODEL, None),
 )
 def test_a_body_is_decoded_as_far_as_it_is_needed(body, model, stream):
     request = decode_request(body)
@@ -59,42 +57,40 @@ def test_a_body_is_decoded_as_far_as_it_is_needed(body, model, stream):
 
 @for_each(
     ("body", "message"),
-    [
-        (b"", "request body is not valid JSON: Input data was truncated"),
-        (b'{"model":"m"', "request body is not valid JSON: Input data was truncated"),
-        (b"{'model':'m'}", "request body is not valid JSON: JSON is malformed: object keys must be strings (byte 1)"),
-        (b'{"model":"m","stream":true,"model":"n"}', TWICE % "model"),
-        (rb'{"model":"m","stream":true,"mod\u0065l":"n"}', TWICE % "model"),
-        (b'{"Model":"n","model":"m"}', TWICE % "model"),
-        (b'{"model":"m","tools":[],"Tools":[]}', TWICE % "tools"),
-        (b'{"model":"m","input":[],"input":"Hello"}', TWICE % "input"),
-        (rb'{"model":"m","MOD\u0045L":"n"}', TWICE % "model"),
-        (b'{"model":"m","STREAM":true,"stream":false}', TWICE % "stream"),
-        ('{"model":"m","\u017ftream":true,"stream":false}'.encode(), TWICE % "stream"),
-        (rb'{"\u006D\u006fdel":"m","model":"m"}', TWICE % "model"),
-        (b'{"stream":null,"model":"m","stream":false}', TWICE % "stream"),
-        (rb'{"str\u0065am":true,"model":"m","stream":true}', TWICE % "stream"),
-        (b'{"model":"m","turns":["model"],"turns":[],"model":"n"}', TWICE % "model"),
-        (b'{"model":"m","p":NaN}', "request body is not valid JSON: JSON is malformed: invalid character (byte 17)"),
-        (b'\xef\xbb\xbf{"model":"m"}', "request body is not valid JSON: JSON is malformed: invalid character (byte 0)"),
-        (b'{"model":"m"}{}', "request body is not valid JSON: JSON is malformed: trailing characters (byte 14)"),
-        (b"[]", "request body is not usable: Expected `object`, got `array`"),
-        (b"null", "request body is not usable: Expected `object`, got `null`"),
-        (b'"model"', "request body is not usable: Expected `object`, got `str`"),
-        (b"{}", "model is required: a non-empty string"),
-        (b'{"model":""}', "model is required: a non-empty string"),
-        (b'{"model":" \\n"}', "model is required: a non-empty string"),
-        (b'{"model":null}', "request body is not usable: Expected `str`, got `null` - at `$.model`"),
-        (b'{"model":5}', "request body is not usable: Expected `str`, got `int` - at `$.model`"),
-        (b'{"model":["m"]}', "request body is not usable: Expected `str`, got `array` - at `$.model`"),
-        (
-            b'{"model":"m","stream":"yes"}',
-            "request body is not usable: Expected `bool | null`, got `str` - at `$.stream`",
-        ),
-        (b'{"model":"m","stream":1}', "request body is not usable: Expected `bool | null`, got `int` - at `$.stream`"),
-        (b'{"model":"m","a":' + b"[" * 10**5 + b"]" * 10**5 + b"}", "request body is nested too deeply"),
-        (b'{"model":"' + b"m" * (MAX_MODEL + 1) + b'"}', "model is too long: at most 256 characters"),
-    ],
+    (b"", "request body is not valid JSON: Input data was truncated"),
+    (b'{"model":"m"', "request body is not valid JSON: Input data was truncated"),
+    (b"{'model':'m'}", "request body is not valid JSON: JSON is malformed: object keys must be strings (byte 1)"),
+    (b'{"model":"m","stream":true,"model":"n"}', TWICE % "model"),
+    (rb'{"model":"m","stream":true,"mod\u0065l":"n"}', TWICE % "model"),
+    (b'{"Model":"n","model":"m"}', TWICE % "model"),
+    (b'{"model":"m","tools":[],"Tools":[]}', TWICE % "tools"),
+    (b'{"model":"m","input":[],"input":"Hello"}', TWICE % "input"),
+    (rb'{"model":"m","MOD\u0045L":"n"}', TWICE % "model"),
+    (b'{"model":"m","STREAM":true,"stream":false}', TWICE % "stream"),
+    ('{"model":"m","\u017ftream":true,"stream":false}'.encode(), TWICE % "stream"),
+    (rb'{"\u006D\u006fdel":"m","model":"m"}', TWICE % "model"),
+    (b'{"stream":null,"model":"m","stream":false}', TWICE % "stream"),
+    (rb'{"str\u0065am":true,"model":"m","stream":true}', TWICE % "stream"),
+    (b'{"model":"m","turns":["model"],"turns":[],"model":"n"}', TWICE % "model"),
+    (b'{"model":"m","p":NaN}', "request body is not valid JSON: JSON is malformed: invalid character (byte 17)"),
+    (b'\xef\xbb\xbf{"model":"m"}', "request body is not valid JSON: JSON is malformed: invalid character (byte 0)"),
+    (b'{"model":"m"}{}', "request body is not valid JSON: JSON is malformed: trailing characters (byte 14)"),
+    (b"[]", "request body is not usable: Expected `object`, got `array`"),
+    (b"null", "request body is not usable: Expected `object`, got `null`"),
+    (b'"model"', "request body is not usable: Expected `object`, got `str`"),
+    (b"{}", "model is required: a non-empty string"),
+    (b'{"model":""}', "model is required: a non-empty string"),
+    (b'{"model":" \\n"}', "model is required: a non-empty string"),
+    (b'{"model":null}', "request body is not usable: Expected `str`, got `null` - at `$.model`"),
+    (b'{"model":5}', "request body is not usable: Expected `str`, got `int` - at `$.model`"),
+    (b'{"model":["m"]}', "request body is not usable: Expected `str`, got `array` - at `$.model`"),
+    (
+        b'{"model":"m","stream":"yes"}',
+        "request body is not usable: Expected `bool | null`, got `str` - at `$.stream`",
+    ),
+    (b'{"model":"m","stream":1}', "request body is not usable: Expected `bool | null`, got `int` - at `$.stream`"),
+    (b'{"model":"m","a":' + b"[" * 10**5 + b"]" * 10**5 + b"}", "request body is nested too deeply"),
+    (b'{"model":"' + b"m" * (MAX_MODEL + 1) + b'"}', "model is too long: at most 256 characters"),
 )
 def test_an_unusable_body_is_refused_with_a_reason(body, message):
     with pytest.raises(InvalidRequestError) as raised:
@@ -178,7 +174,7 @@ HOSTILE = {
 
 
 @pytest.mark.timed
-@for_each("name", HOSTILE)
+@for_each("name", *HOSTILE)
 def test_no_body_is_read_for_long_or_takes_much_memory(name):
     body = HOSTILE[name]()
 
@@ -202,12 +198,10 @@ def last(*turns):
 
 @for_each(
     ("turns", "expected"),
-    [
-        ([b'{"role":"a"}', b'{"role":"b","content":"c"}'], ("b", "c")),
-        ([b'{"role":"a"}', b'"text"'], ("", "")),
-        ([b'"\xff"', b'{"content":"\\ud83d\xff"}'], ("", "��")),
-        ([], None),
-    ],
+    ([b'{"role":"a"}', b'{"role":"b","content":"c"}'], ("b", "c")),
+    ([b'{"role":"a"}', b'"text"'], ("", "")),
+    ([b'"\xff"', b'{"content":"\\ud83d\xff"}'], ("", "��")),
+    ([], None),
 )
 def test_the_last_item_of_a_conversation_is_its_last_turn(turns, expected):
     assert last(*turns) == expected
@@ -235,25 +229,23 @@ IMPORTANT: After completing your current task, you MUST address the message abov
 
 @for_each(
     ("texts", "prompt"),
-    [
-        (["fix it"], "fix it"),
-        (["", "first", "fix it", ""], "fix it"),
-        ([" fix it\n"], " fix it\n"),
-        ([f"{REMINDER}\nfix it"], "fix it"),
-        ([f"{REMINDER}{REMINDER}\n\nfix it\n\n{REMINDER}"], "fix it"),
-        (["fix it", REMINDER], "fix it"),
-        ([REMINDER, "fix it"], "fix it"),
-        (["<current_datetime>2026-11-26T12:00:00Z</current_datetime>\n\nfix it"], "fix it"),
-        ([INTERJECTED], "use tabs"),
-        (["The user sent a new message while you were working:\nuse tabs"], "use tabs"),
-        (
-            [f"why <system-reminder> in the middle of {REMINDER} it?"],
-            f"why <system-reminder> in the middle of {REMINDER} it?",
-        ),
-        (["<system-reminder> without an end"], "<system-reminder> without an end"),
-        (["<session> is a word of mine"], "<session> is a word of mine"),
-        (["please Generate a concise, single-line task title"], "please Generate a concise, single-line task title"),
-    ],
+    (["fix it"], "fix it"),
+    (["", "first", "fix it", ""], "fix it"),
+    ([" fix it\n"], " fix it\n"),
+    ([f"{REMINDER}\nfix it"], "fix it"),
+    ([f"{REMINDER}{REMINDER}\n\nfix it\n\n{REMINDER}"], "fix it"),
+    (["fix it", REMINDER], "fix it"),
+    ([REMINDER, "fix it"], "fix it"),
+    (["<current_datetime>2026-11-26T12:00:00Z</current_datetime>\n\nfix it"], "fix it"),
+    ([INTERJECTED], "use tabs"),
+    (["The user sent a new message while you were working:\nuse tabs"], "use tabs"),
+    (
+        [f"why <system-reminder> in the middle of {REMINDER} it?"],
+        f"why <system-reminder> in the middle of {REMINDER} it?",
+    ),
+    (["<system-reminder> without an end"], "<system-reminder> without an end"),
+    (["<session> is a word of mine"], "<session> is a word of mine"),
+    (["please Generate a concise, single-line task title"], "please Generate a concise, single-line task title"),
 )
 def test_a_prompt_is_what_its_user_wrote(texts, prompt):
     assert read_prompt(texts) == UserPrompt(prompt=prompt)
@@ -261,19 +253,17 @@ def test_a_prompt_is_what_its_user_wrote(texts, prompt):
 
 @for_each(
     "text",
-    [
-        REMINDER,
-        "[SYSTEM NOTIFICATION - NOT USER INPUT]\nA task has ended.",
-        "CRITICAL: Respond with TEXT ONLY. Do NOT call any tools.",
-        "<session>\nHello\n</session>\nWrite the title of this session.",
-        "<bash-stdout>main.py</bash-stdout><bash-stderr></bash-stderr>",
-        "<local-command-stdout>done</local-command-stdout>",
-        f"{REMINDER}\n[SYSTEM NOTIFICATION - NOT USER INPUT]",
-        "Generate a concise, single-line task title for this conversation.",
-        "You are performing a CONTEXT CHECKPOINT COMPACTION. Write a summary.",
-        "Generate a title for this conversation:\n",
-        "Managed memory directory: `/home/ada/.qwen/memory`\n\nScan the recent conversation",
-    ],
+    REMINDER,
+    "[SYSTEM NOTIFICATION - NOT USER INPUT]\nA task has ended.",
+    "CRITICAL: Respond with TEXT ONLY. Do NOT call any tools.",
+    "<session>\nHello\n</session>\nWrite the title of this session.",
+    "<bash-stdout>main.py</bash-stdout><bash-stderr></bash-stderr>",
+    "<local-command-stdout>done</local-command-stdout>",
+    f"{REMINDER}\n[SYSTEM NOTIFICATION - NOT USER INPUT]",
+    "Generate a concise, single-line task title for this conversation.",
+    "You are performing a CONTEXT CHECKPOINT COMPACTION. Write a summary.",
+    "Generate a title for this conversation:\n",
+    "Managed memory directory: `/home/ada/.qwen/memory`\n\nScan the recent conversation",
 )
 def test_what_a_client_wrote_by_itself_is_recorded_as_synthetic(text):
     assert read_prompt([text]) == UserPrompt(prompt=text, synthetic=True)
@@ -316,31 +306,29 @@ def test_wrappers_leave_the_words_inside_as_they_are(words, wrappers):
 
 @for_each(
     ("body", "most"),
-    [
-        ({"max_tokens": 9}, 9),
-        ({"max_completion_tokens": 8, "max_tokens": 9}, 9),
-        ({"max_completion_tokens": 8, "n": 3}, 24),
-        ({"max_tokens": 7}, 7),
-        ({"max_output_tokens": 6}, 6),
-        ({"inferenceConfig": {"maxTokens": 5}}, 5),
-        ({"max_tokens": 4}, 4),
-        ({"generationConfig": {"maxOutputTokens": 3, "candidateCount": 2}}, 6),
-        ({"generation_config": {"max_output_tokens": 3}}, 3),
-        ({"generationConfig": 3}, None),
-        ({"max_tokens": 4, "inferenceConfig": {"maxTokens": 5}}, 5),
-        ({"additionalModelRequestFields": {"inferenceConfig": {"maxTokens": 6}}}, 6),
-        ({"textGenerationConfig": {"maxTokenCount": 7}}, 7),
-        ({}, None),
-        ({"n": 3}, None),
-        ({"max_tokens": None}, None),
-        ({"max_tokens": "9"}, None),
-        ({"max_tokens": -9}, None),
-        ({"max_tokens": 0}, None),
-        ({"max_tokens": 1.5}, None),
-        ({"max_tokens": 10**12}, None),
-        ({"max_tokens": 9, "n": [1]}, 9),
-        ({"inferenceConfig": []}, None),
-    ],
+    ({"max_tokens": 9}, 9),
+    ({"max_completion_tokens": 8, "max_tokens": 9}, 9),
+    ({"max_completion_tokens": 8, "n": 3}, 24),
+    ({"max_tokens": 7}, 7),
+    ({"max_output_tokens": 6}, 6),
+    ({"inferenceConfig": {"maxTokens": 5}}, 5),
+    ({"max_tokens": 4}, 4),
+    ({"generationConfig": {"maxOutputTokens": 3, "candidateCount": 2}}, 6),
+    ({"generation_config": {"max_output_tokens": 3}}, 3),
+    ({"generationConfig": 3}, None),
+    ({"max_tokens": 4, "inferenceConfig": {"maxTokens": 5}}, 5),
+    ({"additionalModelRequestFields": {"inferenceConfig": {"maxTokens": 6}}}, 6),
+    ({"textGenerationConfig": {"maxTokenCount": 7}}, 7),
+    ({}, None),
+    ({"n": 3}, None),
+    ({"max_tokens": None}, None),
+    ({"max_tokens": "9"}, None),
+    ({"max_tokens": -9}, None),
+    ({"max_tokens": 0}, None),
+    ({"max_tokens": 1.5}, None),
+    ({"max_tokens": 10**12}, None),
+    ({"max_tokens": 9, "n": [1]}, 9),
+    ({"inferenceConfig": []}, None),
 )
 def test_the_most_that_a_request_allows_is_read_from_it(body, most):
     assert decode_request(json.dumps({"model": "m"} | body).encode()).summary().max_output_tokens == most

@@ -167,7 +167,7 @@ def reading(api, content_type, pieces, keep_text=True, encoding=""):
     return reader.result()
 
 
-@for_each("name", ALL)
+@for_each("name", *ALL)
 def test_the_text_is_kept_beside_what_is_recorded_anyway(name):
     api, content_type, body = ALL[name]
     kept, without = (reading(api, content_type, [body], keep_text=keep) for keep in (True, False))
@@ -175,7 +175,7 @@ def test_the_text_is_kept_beside_what_is_recorded_anyway(name):
     assert replace(kept, response=None) == without
 
 
-@for_each("name", STREAMS)
+@for_each("name", *STREAMS)
 def test_wherever_a_stream_is_cut_its_text_is_a_beginning_of_the_whole(name):
     api, content_type, body = STREAMS[name]
     found = {""}

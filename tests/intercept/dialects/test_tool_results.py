@@ -86,12 +86,10 @@ def test_chat_has_a_message_for_each_result_and_no_mark_of_errors():
 
 @for_each(
     "item",
-    [
-        {"type": "function_call_output", "call_id": "a", "output": "123"},
-        {"type": "custom_tool_call_output", "call_id": "a", "output": "123"},
-        {"type": "local_shell_call_output", "id": "a", "output": "123"},
-        {"type": "local_shell_call_output", "call_id": "a", "id": "x", "output": "123"},
-    ],
+    {"type": "function_call_output", "call_id": "a", "output": "123"},
+    {"type": "custom_tool_call_output", "call_id": "a", "output": "123"},
+    {"type": "local_shell_call_output", "id": "a", "output": "123"},
+    {"type": "local_shell_call_output", "call_id": "a", "id": "x", "output": "123"},
 )
 def test_responses_have_an_item_for_each_result(item):
     before = {"type": "function_call", "call_id": "z", "name": "ls", "arguments": "{}"}
@@ -101,10 +99,8 @@ def test_responses_have_an_item_for_each_result(item):
     assert results(RESPONSES.parse_request, MODEL | {"input": "a text"}) == ()
 
 
-@for_each("name", ["functionResponse", "function_response"])
-@for_each(
-    ("given", "is_error"), [({"output": 1}, False), ({"error": "no"}, True), ({"error": None}, False), (7, False)]
-)
+@for_each("name", "functionResponse", "function_response")
+@for_each(("given", "is_error"), ({"output": 1}, False), ({"error": "no"}, True), ({"error": None}, False), (7, False))
 def test_gemini_s_functions_say_under_error_that_they_failed(name, given, is_error):
     part = {name: {"id": "a", "name": "ls", "response": given}}
     body = {"contents": [{"role": "user", "parts": [part, {name: {"name": "without id"}}, {"text": "x"}]}]}

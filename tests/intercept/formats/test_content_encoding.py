@@ -63,7 +63,7 @@ def test_a_compressed_body_is_read_wherever_it_is_cut(encoding, body, cuts):
     assert reader.result() == Reading(complete=True)
 
 
-@for_each("encoding", ENCODERS)
+@for_each("encoding", *ENCODERS)
 def test_a_flushed_event_is_read_before_the_body_ends(encoding):
     collector = Collector()
     reader = decoded(collector, encoding)
@@ -84,7 +84,7 @@ def test_all_that_the_bytes_so_far_say_is_read_also_where_a_step_ends():
         assert collector.body == zlib.decompressobj(wbits=16 + zlib.MAX_WBITS).decompress(body[:cut])
 
 
-@for_each(("first", "reading"), [(b"one.", Reading(complete=True)), (b"one ", Reading(open_ended=True))])
+@for_each(("first", "reading"), (b"one.", Reading(complete=True)), (b"one ", Reading(open_ended=True)))
 def test_behind_the_end_of_a_body_nothing_is_read(first, reading):
     collector = Collector()
     reader = decoded(collector, "gzip")
@@ -93,8 +93,8 @@ def test_behind_the_end_of_a_body_nothing_is_read(first, reading):
     assert (collector.body, reader.result()) == (first, reading)
 
 
-@for_each("encoding", ["gzip", "deflate"])
-@for_each("body", [b"neither of them", b"\xff\xff\xff\xff"])
+@for_each("encoding", "gzip", "deflate")
+@for_each("body", b"neither of them", b"\xff\xff\xff\xff")
 def test_a_body_that_is_not_compressed_as_it_says_is_opaque(encoding, body):
     collector = Collector()
     reader = decoded(collector, encoding)
@@ -182,7 +182,10 @@ def test_a_body_beyond_the_most_is_refused(encoding):
 
 @for_each(
     "body",
-    [b"neither of them", b"\x1f\x8b", gzip.compress(b"cut", mtime=0)[:-9], gzip.compress(b"x", mtime=0) + b"junk"],
+    b"neither of them",
+    b"\x1f\x8b",
+    gzip.compress(b"cut", mtime=0)[:-9],
+    gzip.compress(b"x", mtime=0) + b"junk",
 )
 def test_what_is_not_gzip_is_refused(body):
     with pytest.raises(InvalidRequestError, match="request body is not valid gzip"):
@@ -204,20 +207,18 @@ def test_any_bytes_are_inflated_or_refused(encoding, body, cut):
 
 @for_each(
     ("content_type", "expected"),
-    [
-        ("", True),
-        ("application/json", True),
-        ('application/json;charset="UTF-8"', True),
-        ("text/plain ; Charset = us-ascii ; x=y", True),
-        ("application/json; charset=utf-8,application/json; charset=ISO-8859-1", True),
-        ("application/json; charset=utf-7", False),
-        ("application/json; charset=utf-16", False),
-        ("application/json; charset=utf-8, application/json; charset=utf-7", False),
-        ("application/json; charset=utf-8; charset=utf-7", False),
-        ("application/json; charset*=us-ascii''utf-7", False),
-        ('application/json; charset="utf-8', False),
-        ("application/json; charset=", False),
-    ],
+    ("", True),
+    ("application/json", True),
+    ('application/json;charset="UTF-8"', True),
+    ("text/plain ; Charset = us-ascii ; x=y", True),
+    ("application/json; charset=utf-8,application/json; charset=ISO-8859-1", True),
+    ("application/json; charset=utf-7", False),
+    ("application/json; charset=utf-16", False),
+    ("application/json; charset=utf-8, application/json; charset=utf-7", False),
+    ("application/json; charset=utf-8; charset=utf-7", False),
+    ("application/json; charset*=us-ascii''utf-7", False),
+    ('application/json; charset="utf-8', False),
+    ("application/json; charset=", False),
 )
 def test_what_looks_like_ascii_is_that_unless_a_charset_says_otherwise(content_type, expected):
     assert has_ascii(content_type) is expected

@@ -35,18 +35,16 @@ VALUES = st.recursive(
 
 @for_each(
     ("text", "value"),
-    [
-        (rb'"\ud83d\ude80"', "🚀"),
-        (rb'"\ud83d"', "�"),
-        (rb'"\ude80\ud83d"', "��"),
-        (rb'"a\uD83Db\uDE80c"', "a�b�c"),
-        (rb'"\ud83d\ud83d\ude80"', "�🚀"),
-        (rb'"\\ud83d \ud83d"', r"\ud83d �"),
-        (rb'"\"\n\u0000\ud83d"', '"\n\0�'),
-        (rb'{"\ud83d":["\udfff"]}', {"�": ["�"]}),
-        (b'"a\xffb"', "a�b"),
-        (b'"\xe6\x9d\xb1 \xf0\x9f\x9a"', "東 �"),
-    ],
+    (rb'"\ud83d\ude80"', "🚀"),
+    (rb'"\ud83d"', "�"),
+    (rb'"\ude80\ud83d"', "��"),
+    (rb'"a\uD83Db\uDE80c"', "a�b�c"),
+    (rb'"\ud83d\ud83d\ude80"', "�🚀"),
+    (rb'"\\ud83d \ud83d"', r"\ud83d �"),
+    (rb'"\"\n\u0000\ud83d"', '"\n\0�'),
+    (rb'{"\ud83d":["\udfff"]}', {"�": ["�"]}),
+    (b'"a\xffb"', "a�b"),
+    (b'"\xe6\x9d\xb1 \xf0\x9f\x9a"', "東 �"),
 )
 def test_what_is_no_unicode_becomes_the_replacement_character(text, value):
     assert decode(text, ANY) == value
@@ -65,14 +63,12 @@ def test_a_string_with_any_surrogates_can_be_stored_as_utf_8(text):
 
 @for_each(
     ("text", "error", "message"),
-    [
-        (b"", msgspec.DecodeError, "Input data was truncated"),
-        (b'{"a":', msgspec.DecodeError, "Input data was truncated"),
-        (b"[NaN]", msgspec.DecodeError, "JSON is malformed: invalid character (byte 1)"),
-        (b"[] []", msgspec.DecodeError, "JSON is malformed: trailing characters (byte 4)"),
-        (b'"\x00"', msgspec.DecodeError, "JSON is malformed: invalid character (byte 1)"),
-        (b"[1e999]", msgspec.ValidationError, "Number out of range - at `$[0]`"),
-    ],
+    (b"", msgspec.DecodeError, "Input data was truncated"),
+    (b'{"a":', msgspec.DecodeError, "Input data was truncated"),
+    (b"[NaN]", msgspec.DecodeError, "JSON is malformed: invalid character (byte 1)"),
+    (b"[] []", msgspec.DecodeError, "JSON is malformed: trailing characters (byte 4)"),
+    (b'"\x00"', msgspec.DecodeError, "JSON is malformed: invalid character (byte 1)"),
+    (b"[1e999]", msgspec.ValidationError, "Number out of range - at `$[0]`"),
 )
 def test_what_is_no_json_is_refused_by_decode_and_nothing_to_read(text, error, message):
     with pytest.raises(error) as raised:
@@ -107,17 +103,15 @@ class Outer(Struct):
 
 @for_each(
     ("text", "result"),
-    [
-        (
-            b'{"one": {"a": 1}, "many": [{"a": 1}, 2, null, {"a": [3]}], "x": 0}',
-            Outer(one=Inner(a=1), many=[Inner(a=1), Inner(a=[3])]),
-        ),
-        (b'{"one": 5, "a": 1, "many": {"a": 1}}', Outer(a=1, many=[])),
-        (rb'{"a": "\ud83d", "one": {"a": [1]}, "many": 7}', Outer(a="\ufffd", one=Inner(a=[1]), many=[])),
-        (b'{"one": null, "many": null}', Outer()),
-        (b"[1]", None),
-        (b"", None),
-    ],
+    (
+        b'{"one": {"a": 1}, "many": [{"a": 1}, 2, null, {"a": [3]}], "x": 0}',
+        Outer(one=Inner(a=1), many=[Inner(a=1), Inner(a=[3])]),
+    ),
+    (b'{"one": 5, "a": 1, "many": {"a": 1}}', Outer(a=1, many=[])),
+    (rb'{"a": "\ud83d", "one": {"a": [1]}, "many": 7}', Outer(a="\ufffd", one=Inner(a=[1]), many=[])),
+    (b'{"one": null, "many": null}', Outer()),
+    (b"[1]", None),
+    (b"", None),
 )
 def test_what_is_not_of_a_struct_s_type_is_left_out_and_the_rest_kept(text, result):
     assert read_struct(text, Decoder(Outer)) == result
@@ -132,12 +126,12 @@ def test_an_object_is_read_whole_and_anything_else_is_an_empty_one():
     assert [read_object(text) for text in (b"[]", b"null", b'"a"', b"1", b"")] == [{}] * 5
 
 
-@for_each("text", [rb"\n" * 40_000, b"x" * 3 * 2**20, "é".encode() * 2**20])
+@for_each("text", rb"\n" * 40_000, b"x" * 3 * 2**20, "é".encode() * 2**20)
 def test_a_long_text_is_mended_too(text):
     assert decode(b'"%b\\ud83d"' % text, ANY) == decode(b'"%b"' % text, ANY) + "\ufffd"
 
 
-@for_each("text", [rb"\n" * (MAX_MENDED_ESCAPES + 1) + rb"\ud83d", rb"\ud83d" * (MAX_MENDED_HALVES + 1)])
+@for_each("text", rb"\n" * (MAX_MENDED_ESCAPES + 1) + rb"\ud83d", rb"\ud83d" * (MAX_MENDED_HALVES + 1))
 def test_a_text_with_too_much_to_mend_is_refused(text):
     with pytest.raises(ValueError, match=r"truncated|too many"):
         decode(b'"%b"' % text, ANY)
@@ -189,13 +183,13 @@ def test_any_object_is_read_as_it_is_and_with_a_member_twice_refused(members, in
         assert caught.value.name == name
 
 
-@for_each("data", [b"", b"{", b'{"\xff": 1}', b"[" * 100_000, b"\xef\xbb\xbf{}", b'{"a": "\\ud800"}', b"NaN", b"{} {}"])
+@for_each("data", b"", b"{", b'{"\xff": 1}', b"[" * 100_000, b"\xef\xbb\xbf{}", b'{"a": "\\ud800"}', b"NaN", b"{} {}")
 def test_what_is_no_json_is_refused_where_no_member_may_be_there_twice(data):
     with pytest.raises((msgspec.DecodeError, UnicodeDecodeError, RecursionError)):
         decode_unique(data)
 
 
-@for_each("text", ["9" * 5_000, "-1e999", "18446744073709551616"])
+@for_each("text", "9" * 5_000, "-1e999", "18446744073709551616")
 def test_a_number_of_any_size_is_read_as_msgspec_reads_it(text):
     data = f'{{"a": {text}}}'.encode()
     try:
@@ -228,15 +222,13 @@ def usage_of(tail):
 
 @for_each(
     ("tail", "usage"),
-    [
-        (b'0.5]}], "usage": {"n": 1}}', {"n": 1}),
-        (b'"x"}],"usage":{"usage":2},"model":"m"}', {"usage": 2}),
-        (b'"a": {"usage": 3}}', None),
-        (b'[{"usage": 3}]}', None),
-        (b'"text": "\\"usage\\": {}"}', None),
-        (b'"usage": {"n": 1}', None),
-        (b"", None),
-    ],
+    (b'0.5]}], "usage": {"n": 1}}', {"n": 1}),
+    (b'"x"}],"usage":{"usage":2},"model":"m"}', {"usage": 2}),
+    (b'"a": {"usage": 3}}', None),
+    (b'[{"usage": 3}]}', None),
+    (b'"text": "\\"usage\\": {}"}', None),
+    (b'"usage": {"n": 1}', None),
+    (b"", None),
 )
 def test_only_a_member_of_the_outermost_object_is_found(tail, usage):
     assert usage_of(tail) == usage

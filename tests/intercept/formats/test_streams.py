@@ -67,32 +67,30 @@ def cut(body, places):
 
 @for_each(
     ("stream", "events"),
-    [
-        (b"", []),
-        (b"\n\n\n", []),
-        (b"data: a\n", []),
-        (b"data: a", []),
-        (b"data: a\n\ndata: b", [Event(b"a")]),
-        (b"data:a\ndata: b\ndata:  c\n\n", [Event(b"a\nb\n c")]),
-        (b"data\n\n", [Event(b"")]),
-        (b"data:\ndata\n\n", [Event(b"\n")]),
-        (b"data: a:b: c\n\n", [Event(b"a:b: c")]),
-        (b": comment\n:\ndata: a\n: more\n\n", [Event(b"a")]),
-        (b"DATA: a\ndata : b\n data: c\ndatabase: d\nid: 1\nretry: 2\n\n", []),
-        (b"event: lost\n\ndata: a\n\n", [Event(b"a")]),
-        (b"event: x\nevent: y\ndata: a\n\n", [Event(b"a", "y")]),
-        (b"event: x\nevent\ndata: a\n\n", [Event(b"a", "message")]),
-        (b"\xef\xbb\xbfdata: a\n\n\xef\xbb\xbfdata: b\n\n", [Event(b"a")]),
-        (b"\xef\xbb\xbf\xef\xbb\xbfdata: a\n\n", []),
-        (b"\xef\xbb\xbf\n\ndata: a\n\n", [Event(b"a")]),
-        (b"data: a\x0b\x0c\x1c\xe2\x80\xa8\n\n", [Event(b"a\x0b\x0c\x1c\xe2\x80\xa8")]),
-        (b"event: \xff\ndata: \xff\n\n", [Event(b"\xff", "�")]),
-        (b"data: a\r\r\n\ndata: b\n\r", [Event(b"a"), Event(b"b")]),
-        (b"event: x\ndata: a\n\ndata: b\n\n", [Event(b"a", "x"), Event(b"b")]),
-        (b"data: a\n\n\xef\xbb\xbfdata: b\n\ndata: c\n\n", [Event(b"a"), Event(b"c")]),
-        (b"data: a\n\nevent: x\n\ndata: b\n\n", [Event(b"a"), Event(b"b")]),
-        (b"event: x\ndata: a\n\ndata: b\ndata: c\n\ndata: d\n\n", [Event(b"a", "x"), Event(b"b\nc"), Event(b"d")]),
-    ],
+    (b"", []),
+    (b"\n\n\n", []),
+    (b"data: a\n", []),
+    (b"data: a", []),
+    (b"data: a\n\ndata: b", [Event(b"a")]),
+    (b"data:a\ndata: b\ndata:  c\n\n", [Event(b"a\nb\n c")]),
+    (b"data\n\n", [Event(b"")]),
+    (b"data:\ndata\n\n", [Event(b"\n")]),
+    (b"data: a:b: c\n\n", [Event(b"a:b: c")]),
+    (b": comment\n:\ndata: a\n: more\n\n", [Event(b"a")]),
+    (b"DATA: a\ndata : b\n data: c\ndatabase: d\nid: 1\nretry: 2\n\n", []),
+    (b"event: lost\n\ndata: a\n\n", [Event(b"a")]),
+    (b"event: x\nevent: y\ndata: a\n\n", [Event(b"a", "y")]),
+    (b"event: x\nevent\ndata: a\n\n", [Event(b"a", "message")]),
+    (b"\xef\xbb\xbfdata: a\n\n\xef\xbb\xbfdata: b\n\n", [Event(b"a")]),
+    (b"\xef\xbb\xbf\xef\xbb\xbfdata: a\n\n", []),
+    (b"\xef\xbb\xbf\n\ndata: a\n\n", [Event(b"a")]),
+    (b"data: a\x0b\x0c\x1c\xe2\x80\xa8\n\n", [Event(b"a\x0b\x0c\x1c\xe2\x80\xa8")]),
+    (b"event: \xff\ndata: \xff\n\n", [Event(b"\xff", "�")]),
+    (b"data: a\r\r\n\ndata: b\n\r", [Event(b"a"), Event(b"b")]),
+    (b"event: x\ndata: a\n\ndata: b\n\n", [Event(b"a", "x"), Event(b"b")]),
+    (b"data: a\n\n\xef\xbb\xbfdata: b\n\ndata: c\n\n", [Event(b"a"), Event(b"c")]),
+    (b"data: a\n\nevent: x\n\ndata: b\n\n", [Event(b"a"), Event(b"b")]),
+    (b"event: x\ndata: a\n\ndata: b\ndata: c\n\ndata: d\n\n", [Event(b"a", "x"), Event(b"b\nc"), Event(b"d")]),
 )
 def test_the_standard_s_rules_hold_for_every_cut(stream, events):
     assert decode(stream) == events
@@ -129,13 +127,11 @@ def test_what_is_encoded_by_the_book_is_decoded(events):
 
 @for_each(
     "oversized",
-    [
-        b"event: n\ndata: " + b"x" * 40 + b"\n\n",
-        b"data: " + b"x" * 400 + b"\nevent: n\n\n",
-        b"event: n\n" + b"data: xxxxxxxx\n" * 5 + b"\n",
-        b"event: n\n:" + b"x" * 400 + b"\ndata: a\n\n",
-        b"event: n\nevent: " + b"x" * 400 + b"\ndata: a\n\n",
-    ],
+    b"event: n\ndata: " + b"x" * 40 + b"\n\n",
+    b"data: " + b"x" * 400 + b"\nevent: n\n\n",
+    b"event: n\n" + b"data: xxxxxxxx\n" * 5 + b"\n",
+    b"event: n\n:" + b"x" * 400 + b"\ndata: a\n\n",
+    b"event: n\nevent: " + b"x" * 400 + b"\ndata: a\n\n",
     ids=["a long line", "a very long line", "many lines", "a long comment", "a long name"],
 )
 def test_an_oversized_event_is_dropped_and_flagged_and_decoding_goes_on(oversized):
@@ -150,7 +146,7 @@ def test_an_event_of_exactly_the_largest_size_is_kept():
     assert decode(b"data: " + b"x" * 27 + b"\n\n", max_event_bytes=32) == [Event(b"", oversized=True)]
 
 
-@for_each("piece", [b"x" * 100, b"data: " + b"x" * 20 + b"\n", b"data:\n", b"event: " + b"x" * 20 + b"\n", b":x\n"])
+@for_each("piece", b"x" * 100, b"data: " + b"x" * 20 + b"\n", b"data:\n", b"event: " + b"x" * 20 + b"\n", b":x\n")
 def test_memory_stays_bounded_when_an_event_never_ends(piece):
     decoder = Decoder(max_event_bytes=64)
     for _ in range(1000):
@@ -183,16 +179,14 @@ def test_an_array_comes_apart_wherever_it_is_cut(values, indent, ascii_only, dat
 
 @for_each(
     ("text", "elements", "closed"),
-    [
-        (b"", [], False),
-        (b"[]", [], True),
-        (b"[ ]", [], True),
-        (b'[{"a":1}', [], False),
-        (b'[{"a":1},', [Event(b'{"a":1}')], False),
-        (b'[{"a":1}] trailing, [2]', [Event(b'{"a":1}')], True),
-        (b'[{"a":1}}', [], False),
-        (b"no array", [], False),
-    ],
+    (b"", [], False),
+    (b"[]", [], True),
+    (b"[ ]", [], True),
+    (b'[{"a":1}', [], False),
+    (b'[{"a":1},', [Event(b'{"a":1}')], False),
+    (b'[{"a":1}] trailing, [2]', [Event(b'{"a":1}')], True),
+    (b'[{"a":1}}', [], False),
+    (b"no array", [], False),
 )
 def test_what_is_no_whole_array_is_read_as_far_as_it_goes(text, elements, closed):
     decoder, events = decoded(text)
@@ -311,34 +305,32 @@ def test_headers_of_any_bytes_are_read_or_called_broken_as_botocore_does(headers
 
 @for_each(
     ("stream", "fault"),
-    [
-        (
-            struct.pack(">III", 16, 0, 1) + bytes(4),
-            "the checksum of a message's lengths is 00000001, but that of its bytes is 05c248eb",
-        ),
-        (EMPTY[:-1] + b"\0", "the checksum of a message is 7d98c800, but that of its bytes is 7d98c8ff"),
-        (
-            message(b"", b"", headers_length=128 * 1024 + 1),
-            "a message has 131073 bytes of headers: at most 131072 are allowed",
-        ),
-        (
-            message(b"", b"", total=16 + MAX_PAYLOAD_BYTES + 1),
-            "a message has a payload of 25165825 bytes: at most 25165824 are allowed",
-        ),
-        (message(b"", b"", headers_length=1), "a message of 16 bytes has no room for 1 bytes of headers"),
-        (message(b"", b"", total=15), "a message of 15 bytes has no room for 0 bytes of headers"),
-        (
-            message(b"".join(header(str(number), b"", 0) for number in range(MAX_HEADERS + 1))),
-            "a message has more than 256 headers",
-        ),
-        (message(header("a", b"", 0) * 2), "a message has the same header twice"),
-        (message(header("a", b"", 10)), "a header has a value of the unknown type 10"),
-        (message(b"\x01\xff\x00"), "a header is not UTF-8"),
-        (message(header("a", b"\x00\x02\xc3\xa9", 7)[:-1]), "a header is longer than all headers of its message"),
-        (message(b"\x05a"), "a header is longer than all headers of its message"),
-        (message(b"\x01a"), "a header is longer than all headers of its message"),
-        (message(b"\x01a\x05\x00"), "a header is longer than all headers of its message"),
-    ],
+    (
+        struct.pack(">III", 16, 0, 1) + bytes(4),
+        "the checksum of a message's lengths is 00000001, but that of its bytes is 05c248eb",
+    ),
+    (EMPTY[:-1] + b"\0", "the checksum of a message is 7d98c800, but that of its bytes is 7d98c8ff"),
+    (
+        message(b"", b"", headers_length=128 * 1024 + 1),
+        "a message has 131073 bytes of headers: at most 131072 are allowed",
+    ),
+    (
+        message(b"", b"", total=16 + MAX_PAYLOAD_BYTES + 1),
+        "a message has a payload of 25165825 bytes: at most 25165824 are allowed",
+    ),
+    (message(b"", b"", headers_length=1), "a message of 16 bytes has no room for 1 bytes of headers"),
+    (message(b"", b"", total=15), "a message of 15 bytes has no room for 0 bytes of headers"),
+    (
+        message(b"".join(header(str(number), b"", 0) for number in range(MAX_HEADERS + 1))),
+        "a message has more than 256 headers",
+    ),
+    (message(header("a", b"", 0) * 2), "a message has the same header twice"),
+    (message(header("a", b"", 10)), "a header has a value of the unknown type 10"),
+    (message(b"\x01\xff\x00"), "a header is not UTF-8"),
+    (message(header("a", b"\x00\x02\xc3\xa9", 7)[:-1]), "a header is longer than all headers of its message"),
+    (message(b"\x05a"), "a header is longer than all headers of its message"),
+    (message(b"\x01a"), "a header is longer than all headers of its message"),
+    (message(b"\x01a\x05\x00"), "a header is longer than all headers of its message"),
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_broken_message_is_said_to_be_and_ends_the_decoding(stream, fault):

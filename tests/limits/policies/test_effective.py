@@ -119,14 +119,12 @@ def test_of_members_budgets_the_largest_of_a_group_counts():
 
 @for_each(
     ("models", "rule"),
-    [
-        (Models(), None),
-        (Models(allow=["*"]), None),
-        (Models(allow=["gpt-*", ModelPattern("OpenAI")]), None),
-        (Models(allow=["gpt-*", ModelPattern("anthropic")]), "group lab allows gpt-*, * of anthropic"),
-        (Models(deny=[ModelPattern("anthropic", "*"), "gpt-3*"]), "group lab denies gpt-3*"),
-        (Models(deny=[ModelPattern("anthropic", "*")]), None),
-    ],
+    (Models(), None),
+    (Models(allow=["*"]), None),
+    (Models(allow=["gpt-*", ModelPattern("OpenAI")]), None),
+    (Models(allow=["gpt-*", ModelPattern("anthropic")]), "group lab allows gpt-*, * of anthropic"),
+    (Models(deny=[ModelPattern("anthropic", "*"), "gpt-3*"]), "group lab denies gpt-3*"),
+    (Models(deny=[ModelPattern("anthropic", "*")]), None),
 )
 def test_where_models_are_not_read_every_one_must_be_allowed(models, rule):
     lab = PolicyHolder(Level.GROUP, "1", "lab")

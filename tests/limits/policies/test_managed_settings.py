@@ -28,7 +28,7 @@ CASES = {  # wide, narrow, merged
 }
 
 
-@for_each(("wide", "narrow", "merged"), list(CASES.values()))
+@for_each(("wide", "narrow", "merged"), *list(CASES.values()))
 def test_narrower_settings_lie_over_wider_ones(wide, narrow, merged):
     assert lay_over(wide, narrow) == merged
 

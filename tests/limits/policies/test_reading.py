@@ -73,54 +73,52 @@ def test_a_policy_of_many_is_read_as_it_is_written():
 
 @for_each(
     ("fields", "field", "rule"),
-    [
-        (
-            {"model": {}},
-            "model",
-            "unknown field; allowed are models, limits, max_tokens, byok, recording, managed_settings",
-        ),
-        (
-            {"limits": {"rate": {"requests": 1, "window": "1s", "per": 1}}},
-            "limits.rate.per",
-            "unknown field; allowed are requests, window, shadow",
-        ),
-        ({"limits": {"rate": {"requests": 1}}}, "limits.rate.window", "is required"),
-        (
-            {"limits": {"rate": {"requests": -1, "window": "1s"}}},
-            "limits.rate.requests",
-            "must be a whole number, 0 or more",
-        ),
-        ({"limits": {"concurrency": 10**7}}, "limits.concurrency", "must be a whole number, 1,000,000 at most"),
-        ({"limits": {"rate": {"requests": 1, "window": "0s"}}}, "limits.rate.window", shape.NOT_A_WINDOW),
-        ({"limits": {"tokens": {"count": 1, "window": "32d"}}}, "limits.tokens.window", shape.NOT_A_WINDOW),
-        ({"limits": {"budget": {"usd": "-1", "period": "day"}}}, "limits.budget.usd", shape.NOT_MONEY),
-        ({"limits": {"budget": {"usd": 1e10, "period": "day"}}}, "limits.budget.usd", shape.NOT_MONEY),
-        ({"limits": {"budget": {"usd": "0.0000001", "period": "day"}}}, "limits.budget.usd", shape.NOT_MONEY),
-        (
-            {"limits": {"budget": {"usd": 1, "period": "year"}}},
-            "limits.budget.period",
-            "must be one of day, week, month",
-        ),
-        (
-            {"limits": {"together": {}}},
-            "limits.together",
-            "unknown field; allowed are concurrency, rate, tokens, budget",
-        ),
-        ({"models": {"allow": ["a", ""]}}, "models.allow[1]", shape.NOT_A_PATTERN),
-        ({"models": {"deny": ["a b"]}}, "models.deny[0]", shape.NOT_A_PATTERN),
-        ({"models": {"deny": [{"provider": ""}]}}, "models.deny[0].provider", shape.NOT_A_PATTERN),
-        ({"models": {"deny": ["a"] * 101}}, "models.deny", shape.TOO_MANY),
-        ({"models": {"allow": []}}, "models.allow", shape.EMPTY_ALLOW),
-        ({"models": {"allow": ["b", "gpt-5"], "deny": ["GPT-5"]}}, "models.allow[1]", shape.NOTHING_LEFT),
-        ({"models": {"allow": ["gpt-*", "gpt-5-*"], "deny": ["*-5-*"]}}, "models.allow[1]", shape.NOTHING_LEFT),
-        (
-            {"models": {"allow": [{"provider": "p1", "model": "m"}], "deny": [{"provider": "P*"}]}},
-            "models.allow[0]",
-            shape.NOTHING_LEFT,
-        ),
-        ({"max_tokens": 0}, "max_tokens", "must be a whole number, 1 or more"),
-        ({"byok": "maybe"}, "byok", "must be one of allow, deny"),
-    ],
+    (
+        {"model": {}},
+        "model",
+        "unknown field; allowed are models, limits, max_tokens, byok, recording, managed_settings",
+    ),
+    (
+        {"limits": {"rate": {"requests": 1, "window": "1s", "per": 1}}},
+        "limits.rate.per",
+        "unknown field; allowed are requests, window, shadow",
+    ),
+    ({"limits": {"rate": {"requests": 1}}}, "limits.rate.window", "is required"),
+    (
+        {"limits": {"rate": {"requests": -1, "window": "1s"}}},
+        "limits.rate.requests",
+        "must be a whole number, 0 or more",
+    ),
+    ({"limits": {"concurrency": 10**7}}, "limits.concurrency", "must be a whole number, 1,000,000 at most"),
+    ({"limits": {"rate": {"requests": 1, "window": "0s"}}}, "limits.rate.window", shape.NOT_A_WINDOW),
+    ({"limits": {"tokens": {"count": 1, "window": "32d"}}}, "limits.tokens.window", shape.NOT_A_WINDOW),
+    ({"limits": {"budget": {"usd": "-1", "period": "day"}}}, "limits.budget.usd", shape.NOT_MONEY),
+    ({"limits": {"budget": {"usd": 1e10, "period": "day"}}}, "limits.budget.usd", shape.NOT_MONEY),
+    ({"limits": {"budget": {"usd": "0.0000001", "period": "day"}}}, "limits.budget.usd", shape.NOT_MONEY),
+    (
+        {"limits": {"budget": {"usd": 1, "period": "year"}}},
+        "limits.budget.period",
+        "must be one of day, week, month",
+    ),
+    (
+        {"limits": {"together": {}}},
+        "limits.together",
+        "unknown field; allowed are concurrency, rate, tokens, budget",
+    ),
+    ({"models": {"allow": ["a", ""]}}, "models.allow[1]", shape.NOT_A_PATTERN),
+    ({"models": {"deny": ["a b"]}}, "models.deny[0]", shape.NOT_A_PATTERN),
+    ({"models": {"deny": [{"provider": ""}]}}, "models.deny[0].provider", shape.NOT_A_PATTERN),
+    ({"models": {"deny": ["a"] * 101}}, "models.deny", shape.TOO_MANY),
+    ({"models": {"allow": []}}, "models.allow", shape.EMPTY_ALLOW),
+    ({"models": {"allow": ["b", "gpt-5"], "deny": ["GPT-5"]}}, "models.allow[1]", shape.NOTHING_LEFT),
+    ({"models": {"allow": ["gpt-*", "gpt-5-*"], "deny": ["*-5-*"]}}, "models.allow[1]", shape.NOTHING_LEFT),
+    (
+        {"models": {"allow": [{"provider": "p1", "model": "m"}], "deny": [{"provider": "P*"}]}},
+        "models.allow[0]",
+        shape.NOTHING_LEFT,
+    ),
+    ({"max_tokens": 0}, "max_tokens", "must be a whole number, 1 or more"),
+    ({"byok": "maybe"}, "byok", "must be one of allow, deny"),
 )
 def test_what_is_wrong_is_named_with_its_field_and_the_rule(fields, field, rule):
     with pytest.raises(InvalidPolicyError) as caught:
@@ -134,7 +132,7 @@ def test_a_member_that_is_there_twice_is_named():
     assert (caught.value.field, caught.value.rule) == ("deny", ONLY_ONCE)
 
 
-@for_each("data", [b"", b"[]", b"null", b"{", b"[" * 100_000, b'{"\xff": 1}'])
+@for_each("data", b"", b"[]", b"null", b"{", b"[" * 100_000, b'{"\xff": 1}')
 def test_what_is_no_object_is_said_so(data):
     with pytest.raises(InvalidPolicyError, match="must be a JSON object"):
         read_object(data)
@@ -142,7 +140,13 @@ def test_what_is_no_object_is_said_so(data):
 
 @for_each(
     ("usd", "micro_dollars"),
-    [("50", 50_000_000), ("0.000001", 1), (0.00001, 10), (0.1, 100_000), (7, 7_000_000), (7.0, 7_000_000), ("0", 0)],
+    ("50", 50_000_000),
+    ("0.000001", 1),
+    (0.00001, 10),
+    (0.1, 100_000),
+    (7, 7_000_000),
+    (7.0, 7_000_000),
+    ("0", 0),
 )
 def test_money_is_exact_to_a_micro_dollar(usd, micro_dollars):
     assert Budget(usd, "day").micro_dollars == micro_dollars
@@ -198,15 +202,13 @@ def test_any_object_is_a_policy_or_a_named_error(fields, change):
 
 @for_each(
     ("recording", "field", "rule"),
-    [
-        ({"patterns": ["a", "(b)"]}, "recording.patterns[1]", "cannot be read from '(b)' on; allowed are"),
-        ({"patterns": ["a"] * 21}, "recording.patterns", "must have at most 20 patterns"),
-        ({"prompts": "some"}, "recording.prompts", "must be one of full, redacted, hashed, none"),
-        ({"bodies": "none"}, "recording.bodies", "unknown field"),
-        ({"retention": 0}, "recording.retention", "must be a whole number, 1 or more"),
-        ({"retention": 3651}, "recording.retention", "must be a whole number, 3,650 at most"),
-        ({"retention": "30d"}, "recording.retention", "must be a whole number"),
-    ],
+    ({"patterns": ["a", "(b)"]}, "recording.patterns[1]", "cannot be read from '(b)' on; allowed are"),
+    ({"patterns": ["a"] * 21}, "recording.patterns", "must have at most 20 patterns"),
+    ({"prompts": "some"}, "recording.prompts", "must be one of full, redacted, hashed, none"),
+    ({"bodies": "none"}, "recording.bodies", "unknown field"),
+    ({"retention": 0}, "recording.retention", "must be a whole number, 1 or more"),
+    ({"retention": 3651}, "recording.retention", "must be a whole number, 3,650 at most"),
+    ({"retention": "30d"}, "recording.retention", "must be a whole number"),
 )
 def test_what_is_wrong_about_recording_is_named(recording, field, rule):
     for kind in (Policy, SharedPolicy):
@@ -218,20 +220,18 @@ def test_what_is_wrong_about_recording_is_named(recording, field, rule):
 
 @for_each(
     "policy",
-    [
-        Policy(),
-        SharedPolicy(),
-        Policy(models=Models(deny=["*"]), max_tokens=1, byok="deny"),
-        Policy(limits=PolicyLimits()),
-        SharedPolicy(limits=SharedLimits()),
-        SharedPolicy(limits=SharedLimits(each_member=PolicyLimits(), together=PolicyLimits())),
-        Policy(
-            limits=PolicyLimits(
-                concurrency=1, rate=Rate(1, "1s"), tokens=TokenLimit(1, "1s"), budget=Budget("0.000001", "month")
-            )
-        ),
-        Policy(limits=PolicyLimits(concurrency=Concurrency(1))),
-    ],
+    Policy(),
+    SharedPolicy(),
+    Policy(models=Models(deny=["*"]), max_tokens=1, byok="deny"),
+    Policy(limits=PolicyLimits()),
+    SharedPolicy(limits=SharedLimits()),
+    SharedPolicy(limits=SharedLimits(each_member=PolicyLimits(), together=PolicyLimits())),
+    Policy(
+        limits=PolicyLimits(
+            concurrency=1, rate=Rate(1, "1s"), tokens=TokenLimit(1, "1s"), budget=Budget("0.000001", "month")
+        )
+    ),
+    Policy(limits=PolicyLimits(concurrency=Concurrency(1))),
 )
 def test_of_a_policy_that_admits_something_nothing_is_said(policy):
     assert notes_on(policy) == []

@@ -177,24 +177,22 @@ TestAgainstAModel = AgainstAModel.TestCase
 
 @for_each(
     ("reason", "status", "error", "outcome"),
-    [
-        ("completed", 200, None, CallOutcome.SUCCESS),
-        ("upstream_error", 400, None, CallOutcome.SUCCESS),
-        ("upstream_error", 401, None, CallOutcome.SUCCESS),
-        ("upstream_error", 429, None, CallOutcome.UNKNOWN),
-        ("upstream_error", 500, None, CallOutcome.UNKNOWN),
-        ("upstream_error", 503, None, CallOutcome.FAILURE),
-        ("upstream_error", 504, None, CallOutcome.FAILURE),
-        ("upstream_error", 529, None, CallOutcome.FAILURE),
-        ("upstream_stream_error", 200, "overloaded_error", CallOutcome.FAILURE),
-        ("upstream_stream_error", 200, "invalid_request_error", CallOutcome.UNKNOWN),
-        ("upstream_unreachable", None, None, CallOutcome.FAILURE),
-        ("upstream_timeout", None, None, CallOutcome.FAILURE),
-        ("upstream_truncated", 200, None, CallOutcome.UNKNOWN),
-        ("client_disconnected", 200, None, CallOutcome.UNKNOWN),
-        ("client_disconnected", None, None, CallOutcome.UNKNOWN),
-        ("server_shutdown", 200, None, CallOutcome.UNKNOWN),
-    ],
+    ("completed", 200, None, CallOutcome.SUCCESS),
+    ("upstream_error", 400, None, CallOutcome.SUCCESS),
+    ("upstream_error", 401, None, CallOutcome.SUCCESS),
+    ("upstream_error", 429, None, CallOutcome.UNKNOWN),
+    ("upstream_error", 500, None, CallOutcome.UNKNOWN),
+    ("upstream_error", 503, None, CallOutcome.FAILURE),
+    ("upstream_error", 504, None, CallOutcome.FAILURE),
+    ("upstream_error", 529, None, CallOutcome.FAILURE),
+    ("upstream_stream_error", 200, "overloaded_error", CallOutcome.FAILURE),
+    ("upstream_stream_error", 200, "invalid_request_error", CallOutcome.UNKNOWN),
+    ("upstream_unreachable", None, None, CallOutcome.FAILURE),
+    ("upstream_timeout", None, None, CallOutcome.FAILURE),
+    ("upstream_truncated", 200, None, CallOutcome.UNKNOWN),
+    ("client_disconnected", 200, None, CallOutcome.UNKNOWN),
+    ("client_disconnected", None, None, CallOutcome.UNKNOWN),
+    ("server_shutdown", 200, None, CallOutcome.UNKNOWN),
 )
 def test_an_end_says_of_the_upstream_only_what_is_the_upstreams_doing(reason, status, error, outcome):
     ending = Ending(
@@ -209,7 +207,10 @@ def test_an_end_says_of_the_upstream_only_what_is_the_upstreams_doing(reason, st
 
 @for_each(
     ("status", "outcome"),
-    [(529, CallOutcome.FAILURE), (429, CallOutcome.UNKNOWN), (500, CallOutcome.UNKNOWN), (404, CallOutcome.SUCCESS)],
+    (529, CallOutcome.FAILURE),
+    (429, CallOutcome.UNKNOWN),
+    (500, CallOutcome.UNKNOWN),
+    (404, CallOutcome.SUCCESS),
 )
 def test_the_status_alone_judges_an_answer_that_is_not_taken(status, outcome):
     assert outcome_of_status(status) is outcome

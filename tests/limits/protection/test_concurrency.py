@@ -52,7 +52,10 @@ def taken(limit, user="ada"):
 
 @for_each(
     ("user_max_concurrency", "requests"),
-    [(0, DEFAULT_REQUESTS), (1, MIN_REQUESTS), (MIN_REQUESTS, MIN_REQUESTS), (100, 100)],
+    (0, DEFAULT_REQUESTS),
+    (1, MIN_REQUESTS),
+    (MIN_REQUESTS, MIN_REQUESTS),
+    (100, 100),
 )
 def test_requests_follow_the_users_concurrency_but_a_dashboard_always_fits(user_max_concurrency, requests):
     assert taken(UserShares(user_max_concurrency).requests) == requests

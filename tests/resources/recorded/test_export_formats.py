@@ -54,41 +54,39 @@ def test_csv_is_that_of_rfc_4180():
 
 @for_each(
     ("text", "cell"),
-    [
-        ("=1+1", "'=1+1"),
-        ("+1+1", "'+1+1"),
-        ("-1+1", "'-1+1"),
-        ("@SUM(A1)", "'@SUM(A1)"),
-        ("\t=1", "'\t'=1"),
-        ("\r=1", "'\r'=1"),
-        ("\n=1", "'\n'=1"),
-        ("\ttext", "'\ttext"),
-        ("  =1", "'  =1"),
-        ("\xa0\u3000=1", "'\xa0\u3000=1"),
-        ("\ufeff\u200b=1", "'\ufeff\u200b=1"),
-        ("\0=1", "'\0=1"),
-        ('"=1"', '\'"=1"'),
-        ("\uff1d1+1", "'\uff1d1+1"),
-        ("\uff0b1", "'\uff0b1"),
-        ("\uff0d1", "'\uff0d1"),
-        ("\uff20SUM(A1)", "'\uff20SUM(A1)"),
-        ("a;=1", "a;'=1"),
-        ('a; "=1', "a;' \"=1"),
-        ("a;;-1;@b", "a;;'-1;'@b"),
-        ("a\t=1", "a\t'=1"),
-        ("a\r=1", "a\r'=1"),
-        ("a\r\n=1", "a\r\n'=1"),
-        ("a\n\uff1d1", "a\n'\uff1d1"),
-        ("=cmd|' /C calc'!A0", "'=cmd|' /C calc'!A0"),
-        ('=HYPERLINK("http://evil.example","click")', '\'=HYPERLINK("http://evil.example","click")'),
-    ],
+    ("=1+1", "'=1+1"),
+    ("+1+1", "'+1+1"),
+    ("-1+1", "'-1+1"),
+    ("@SUM(A1)", "'@SUM(A1)"),
+    ("\t=1", "'\t'=1"),
+    ("\r=1", "'\r'=1"),
+    ("\n=1", "'\n'=1"),
+    ("\ttext", "'\ttext"),
+    ("  =1", "'  =1"),
+    ("\xa0\u3000=1", "'\xa0\u3000=1"),
+    ("\ufeff\u200b=1", "'\ufeff\u200b=1"),
+    ("\0=1", "'\0=1"),
+    ('"=1"', '\'"=1"'),
+    ("\uff1d1+1", "'\uff1d1+1"),
+    ("\uff0b1", "'\uff0b1"),
+    ("\uff0d1", "'\uff0d1"),
+    ("\uff20SUM(A1)", "'\uff20SUM(A1)"),
+    ("a;=1", "a;'=1"),
+    ('a; "=1', "a;' \"=1"),
+    ("a;;-1;@b", "a;;'-1;'@b"),
+    ("a\t=1", "a\t'=1"),
+    ("a\r=1", "a\r'=1"),
+    ("a\r\n=1", "a\r\n'=1"),
+    ("a\n\uff1d1", "a\n'\uff1d1"),
+    ("=cmd|' /C calc'!A0", "'=cmd|' /C calc'!A0"),
+    ('=HYPERLINK("http://evil.example","click")', '\'=HYPERLINK("http://evil.example","click")'),
 )
 def test_no_cell_is_a_formula(text, cell):
     (row,) = table(resource(interception(user_prompt=UserPrompt(prompt=text), model=text, user_agent=text)))
     assert [row[name].replace("\0", "") for name in ("prompt", "model", "user_agent")] == [cell.replace("\0", "")] * 3
 
 
-@for_each("unit", ["\t", "\n ", ";", '"', "\t=", "\r"])
+@for_each("unit", "\t", "\n ", ";", '"', "\t=", "\r")
 def test_work_on_a_cell_is_linear(unit):
     one = {size: resource(interception(user_agent=unit * size)) for size in (1 << 15, 1 << 17)}
     assert is_linear(lambda size: FORMATS["csv"].rows([one[size]]), 1 << 15)

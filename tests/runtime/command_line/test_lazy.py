@@ -26,7 +26,7 @@ print(json.dumps([before, imported()]))
 """
 
 
-@for_each("name", COMMANDS)
+@for_each("name", *COMMANDS)
 def test_the_list_of_commands_says_what_each_says_itself(name):
     context = click.Context(main)
     _, command, _ = main.resolve_command(context, [name])

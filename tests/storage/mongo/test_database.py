@@ -66,15 +66,13 @@ async def test_what_is_acknowledged_is_on_disk_whatever_the_uri_says(mongodb_uri
 
 @for_each(
     "uri",
-    [
-        "http://ada:s3cret@localhost",
-        "mongodb://",
-        "mongodb://ada:s3c/ret@localhost",
-        "mongodb://ada:s3c@ret@localhost",
-        "mongodb://ada:s3:cret@localhost",
-        "mongodb://ada:s3cret@localhost:port",
-        "mongodb://ada:s3cret@localhost/?w=majority&journal",
-    ],
+    "http://ada:s3cret@localhost",
+    "mongodb://",
+    "mongodb://ada:s3c/ret@localhost",
+    "mongodb://ada:s3c@ret@localhost",
+    "mongodb://ada:s3:cret@localhost",
+    "mongodb://ada:s3cret@localhost:port",
+    "mongodb://ada:s3cret@localhost/?w=majority&journal",
 )
 def test_what_is_no_uri_is_refused_without_being_quoted(uri):
     with pytest.raises(DatabaseUnavailableError) as caught:
@@ -88,12 +86,10 @@ def test_what_is_no_uri_is_refused_without_being_quoted(uri):
 
 @for_each(
     ("options", "text"),
-    [
-        ("tls=s3cret", "has an option that cannot be used: The value of tls must be 'true' or 'false'"),
-        ("appname=a&appname=s3cret", "has an option that cannot be used: Duplicate URI option 'appname'."),
-        ("authMechanismProperties=s3cret", "has an option that cannot be used: Malformed auth mechanism properties"),
-        ("tlsCAFile=/s3cret", "cannot be used: [Errno 2] The tlscafile file is not readable"),
-    ],
+    ("tls=s3cret", "has an option that cannot be used: The value of tls must be 'true' or 'false'"),
+    ("appname=a&appname=s3cret", "has an option that cannot be used: Duplicate URI option 'appname'."),
+    ("authMechanismProperties=s3cret", "has an option that cannot be used: Malformed auth mechanism properties"),
+    ("tlsCAFile=/s3cret", "cannot be used: [Errno 2] The tlscafile file is not readable"),
 )
 def test_an_option_that_cannot_be_used_is_refused_without_its_value(options, text):
     with pytest.raises(DatabaseUnavailableError) as caught:

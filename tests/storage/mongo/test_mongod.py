@@ -54,17 +54,15 @@ def test_without_a_bundle_the_one_on_path_is_taken(monkeypatch, tmp_path):
 
 @for_each(
     ("lines", "meaning"),
-    [
-        ([LOADER], LOADER),
-        ([FATAL, FAILED, EXIT], "Failed to unlink socket file"),
-        ([FAILED, FATAL, EXIT, ""], "Wrong mongod version: UPGRADE PROBLEM"),
-        ([CORRUPT, ABORT], "Unable to read: no BSON"),
-        ([FULL, PANIC, ABORT, SIGNAL], "WiredTiger error message: No space left on device"),
-        ([EXIT], "Shutting down"),
-        ([ABORT], "***aborting after fassert() failure"),
-        (["{}", "[1]", "null"], "null"),
-        ([], "it ended with status 3 and said nothing"),
-    ],
+    ([LOADER], LOADER),
+    ([FATAL, FAILED, EXIT], "Failed to unlink socket file"),
+    ([FAILED, FATAL, EXIT, ""], "Wrong mongod version: UPGRADE PROBLEM"),
+    ([CORRUPT, ABORT], "Unable to read: no BSON"),
+    ([FULL, PANIC, ABORT, SIGNAL], "WiredTiger error message: No space left on device"),
+    ([EXIT], "Shutting down"),
+    ([ABORT], "***aborting after fassert() failure"),
+    (["{}", "[1]", "null"], "null"),
+    ([], "it ended with status 3 and said nothing"),
 )
 def test_the_last_error_is_why_it_ended(run, lines, meaning):
     process = run("\n".join(["cat <<'END'", *lines, "END", "exit 3"]))

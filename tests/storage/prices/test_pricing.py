@@ -67,24 +67,22 @@ def usage(plain=None, output=None, read=None, written=None, *, kept=0, searches=
 # The prices are those that the vendors publish, in US dollars for a million tokens.
 @for_each(
     ("provider", "model", "used", "usd"),
-    [
-        ("openai", "gpt-4o", usage(plain=MILLION), "2.50"),
-        ("openai", "gpt-4o", usage(read=MILLION), "1.25"),
-        ("openai", "gpt-4o", usage(output=MILLION), "10"),
-        ("openai", "gpt-4o-2024-08-06", usage(1_000, 500, 2_000), "0.01"),
-        ("openai", "gpt-4o-mini", usage(1, 1, 1, None), "0.000000825"),
-        ("openai", "gpt-5", usage(800, 100, 200), "0.002025"),
-        ("anthropic", "claude-opus-4-1", usage(1_000, 1_000, 1_000, 1_000), "0.11025"),
-        ("anthropic", "claude-sonnet-4-20250514", usage(1_000, 1_000, 1_000, 1_000), "0.02205"),
-        ("anthropic", "claude-3-5-haiku-latest", usage(1_000, 100), "0.0012"),
-        ("anthropic", "claude-opus-4-5", usage(0, 0, 0, 1_000, kept=400), "0.00775"),  # 600 at 6.25, 400 at 10
-        ("anthropic", "claude-opus-4-5", usage(0, 0, 0, 1_000, kept=2_000), "0.01"),
-        ("anthropic", "claude-haiku-4-5", usage(1_000, 100, searches=3), "0.0315"),  # 10 for a thousand searches
-        ("groq", "llama-3.3-70b-versatile", usage(MILLION, MILLION), "1.38"),
-        ("gemini", "gemini-2.5-flash", usage(MILLION, MILLION), "2.80"),
-        ("proxied", "gemini-2.5-flash", usage(MILLION, MILLION), "2.80"),
-        ("vertex", "claude-sonnet-4@20250514", usage(1_000, 100), "0.0045"),
-    ],
+    ("openai", "gpt-4o", usage(plain=MILLION), "2.50"),
+    ("openai", "gpt-4o", usage(read=MILLION), "1.25"),
+    ("openai", "gpt-4o", usage(output=MILLION), "10"),
+    ("openai", "gpt-4o-2024-08-06", usage(1_000, 500, 2_000), "0.01"),
+    ("openai", "gpt-4o-mini", usage(1, 1, 1, None), "0.000000825"),
+    ("openai", "gpt-5", usage(800, 100, 200), "0.002025"),
+    ("anthropic", "claude-opus-4-1", usage(1_000, 1_000, 1_000, 1_000), "0.11025"),
+    ("anthropic", "claude-sonnet-4-20250514", usage(1_000, 1_000, 1_000, 1_000), "0.02205"),
+    ("anthropic", "claude-3-5-haiku-latest", usage(1_000, 100), "0.0012"),
+    ("anthropic", "claude-opus-4-5", usage(0, 0, 0, 1_000, kept=400), "0.00775"),  # 600 at 6.25, 400 at 10
+    ("anthropic", "claude-opus-4-5", usage(0, 0, 0, 1_000, kept=2_000), "0.01"),
+    ("anthropic", "claude-haiku-4-5", usage(1_000, 100, searches=3), "0.0315"),  # 10 for a thousand searches
+    ("groq", "llama-3.3-70b-versatile", usage(MILLION, MILLION), "1.38"),
+    ("gemini", "gemini-2.5-flash", usage(MILLION, MILLION), "2.80"),
+    ("proxied", "gemini-2.5-flash", usage(MILLION, MILLION), "2.80"),
+    ("vertex", "claude-sonnet-4@20250514", usage(1_000, 100), "0.0045"),
 )
 def test_a_call_costs_what_the_vendor_publishes(prices, provider, model, used, usd):
     assert prices.cost(provider, model, [used], AUTUMN)[:2] == (Decimal(usd), TABLE)
@@ -110,16 +108,14 @@ def test_an_advisor_is_priced_by_its_own_model(prices):
 
 @for_each(
     ("provider", "model"),
-    [
-        ("openai", "gpt-unheard-of"),
-        ("openai", "claude-opus-4-1"),
-        ("openai", ""),
-        ("openai", "gpt-4o" * 1_000_000),
-        ("openai", "\0\ud800\N{SNOWMAN}"),
-        ("openai", "(a+)+$" * 40),
-        ("unheard of", "gpt-4o"),
-        ("chatgpt", "gpt-5"),
-    ],
+    ("openai", "gpt-unheard-of"),
+    ("openai", "claude-opus-4-1"),
+    ("openai", ""),
+    ("openai", "gpt-4o" * 1_000_000),
+    ("openai", "\0\ud800\N{SNOWMAN}"),
+    ("openai", "(a+)+$" * 40),
+    ("unheard of", "gpt-4o"),
+    ("chatgpt", "gpt-5"),
 )
 def test_what_the_table_does_not_have_has_no_price(prices, provider, model):
     assert prices.cost(provider, model, [usage(1, 1, 1, 1)], AUTUMN) is None
@@ -130,30 +126,28 @@ counts = st.none() | st.integers(-(2**63), 2**63 - 1) | st.integers(0, 10**6)
 
 @for_each(
     ("provider", "model", "said", "usd"),
-    [
-        ("anthropic", "claude-opus-5-5", {"service_tier": "standard", "speed": "standard"}, "29.2"),
-        ("anthropic", "claude-opus-5-5", {"service_tier": "batch"}, "14.6"),
-        ("anthropic", "claude-opus-5-5", {"service_tier": "standard", "speed": "fast"}, "58.4"),
-        ("anthropic", "claude-opus-5-5", {"service_tier": "priority"}, "29.2"),
-        ("vertex", "claude-opus-5-5", {"service_tier": "batch"}, "29.2"),
-        ("openai", "gpt-5.1", {}, "11.375"),
-        ("openai", "gpt-5.1", {"service_tier": "flex"}, "5.6875"),
-        ("openai", "gpt-5.1", {"service_tier": "priority"}, "22.75"),
-        ("openai", "gpt-5.1", {"service_tier": "batch"}, "5.6875"),
-        (
-            "azure",
-            "gpt-5.1",
-            {"service_tier": "flex"},
-            "11.375",
-        ),  # that of its maker, which says nothing of Azure's tiers
-        ("openai", "gpt-5.1", {"service_tier": "of tomorrow", "speed": "fast"}, "11.375"),
-        ("openai", "gpt-5.1", {"service_tier": ["flex"], "speed": {"a": 1}, "trafficType": []}, "11.375"),
-        ("vertex", "gemini-3.8-flash-tts", {"trafficType": "ON_DEMAND"}, "9.50"),
-        ("vertex", "gemini-3.8-flash-tts", {"trafficType": "ON_DEMAND_FLEX"}, "4.75"),
-        ("vertex", "gemini-3.8-flash-tts", {"trafficType": "ON_DEMAND_PRIORITY"}, "17.1"),
-        ("gemini", "gemini-3.8-flash-tts", {"serviceTier": "standard"}, "9.50"),
-        ("gemini", "gemini-3.8-flash-tts", {"serviceTier": "FLEX"}, "4.75"),
-    ],
+    ("anthropic", "claude-opus-5-5", {"service_tier": "standard", "speed": "standard"}, "29.2"),
+    ("anthropic", "claude-opus-5-5", {"service_tier": "batch"}, "14.6"),
+    ("anthropic", "claude-opus-5-5", {"service_tier": "standard", "speed": "fast"}, "58.4"),
+    ("anthropic", "claude-opus-5-5", {"service_tier": "priority"}, "29.2"),
+    ("vertex", "claude-opus-5-5", {"service_tier": "batch"}, "29.2"),
+    ("openai", "gpt-5.1", {}, "11.375"),
+    ("openai", "gpt-5.1", {"service_tier": "flex"}, "5.6875"),
+    ("openai", "gpt-5.1", {"service_tier": "priority"}, "22.75"),
+    ("openai", "gpt-5.1", {"service_tier": "batch"}, "5.6875"),
+    (
+        "azure",
+        "gpt-5.1",
+        {"service_tier": "flex"},
+        "11.375",
+    ),  # that of its maker, which says nothing of Azure's tiers
+    ("openai", "gpt-5.1", {"service_tier": "of tomorrow", "speed": "fast"}, "11.375"),
+    ("openai", "gpt-5.1", {"service_tier": ["flex"], "speed": {"a": 1}, "trafficType": []}, "11.375"),
+    ("vertex", "gemini-3.8-flash-tts", {"trafficType": "ON_DEMAND"}, "9.50"),
+    ("vertex", "gemini-3.8-flash-tts", {"trafficType": "ON_DEMAND_FLEX"}, "4.75"),
+    ("vertex", "gemini-3.8-flash-tts", {"trafficType": "ON_DEMAND_PRIORITY"}, "17.1"),
+    ("gemini", "gemini-3.8-flash-tts", {"serviceTier": "standard"}, "9.50"),
+    ("gemini", "gemini-3.8-flash-tts", {"serviceTier": "FLEX"}, "4.75"),
 )
 def test_a_service_tier_and_fast_mode_have_their_own_prices(prices, provider, model, said, usd):
     used = (MILLION, MILLION) if model.startswith("gemini") else (MILLION,) * (4 if model.startswith("claude") else 3)

@@ -134,12 +134,10 @@ def test_what_the_provider_takes_stands_beside_the_list_price():
 
 @for_each(
     ("rules", "days"),
-    [
-        ({"retention": 9, "responses_retention": 2}, (9, 2)),
-        ({"responses_retention": 2}, (None, 2)),
-        ({"retention": 2, "responses_retention": 9}, (2, None)),
-        ({"retention": 2, "responses_retention": 2}, (2, None)),
-    ],
+    ({"retention": 9, "responses_retention": 2}, (9, 2)),
+    ({"responses_retention": 2}, (None, 2)),
+    ({"retention": 2, "responses_retention": 9}, (2, None)),
+    ({"retention": 2, "responses_retention": 2}, (2, None)),
 )
 def test_a_call_says_when_its_response_goes_where_that_is_before_its_other_texts(rules, days):
     started = interception(recording=Recording(responses=Keep.FULL, **rules))

@@ -64,21 +64,19 @@ LARGE = TokenUsage(provider_response_id="", input_tokens=2**80, output_tokens=-5
 
 @for_each(
     ("given", "tokens", "flags"),
-    [
-        ({"usages": (), "cost": None}, {}, (False, False, True)),
-        ({"usages": (), "cost": None, "billed": False}, {}, (False, False, False)),
-        ({"usages": (TokenUsage(provider_response_id=""),), "cost": None}, {"tokens": 0}, (False, False, False)),
-        (
-            {"usages": (LARGE,), "cost": None},
-            {"input_tokens": MAX_TOKENS, "tokens": MAX_TOKENS, "cache_share": 0},
-            (False, True, False),
-        ),
-        (
-            {"usages": (LARGE, LARGE), "cost": Cost(Decimal(1), "table 1")},
-            {"input_tokens": MAX_TOKENS, "tokens": MAX_TOKENS, "cache_share": 0},
-            (True, False, False),
-        ),
-    ],
+    ({"usages": (), "cost": None}, {}, (False, False, True)),
+    ({"usages": (), "cost": None, "billed": False}, {}, (False, False, False)),
+    ({"usages": (TokenUsage(provider_response_id=""),), "cost": None}, {"tokens": 0}, (False, False, False)),
+    (
+        {"usages": (LARGE,), "cost": None},
+        {"input_tokens": MAX_TOKENS, "tokens": MAX_TOKENS, "cache_share": 0},
+        (False, True, False),
+    ),
+    (
+        {"usages": (LARGE, LARGE), "cost": Cost(Decimal(1), "table 1")},
+        {"input_tokens": MAX_TOKENS, "tokens": MAX_TOKENS, "cache_share": 0},
+        (True, False, False),
+    ),
     ids=["no usage", "not billed", "usage without counts", "no price", "no rates"],
 )
 def test_what_is_not_known_is_absent(given, tokens, flags):
@@ -90,13 +88,11 @@ def test_what_is_not_known_is_absent(given, tokens, flags):
 
 @for_each(
     "changes",
-    [
-        {"streaming": False},
-        {"end_reason": EndReason.CLIENT_DISCONNECTED},
-        {"first_byte_at": None},
-        {"first_byte_at": NOON + timedelta(seconds=2)},
-        {"usages": ()},
-    ],
+    {"streaming": False},
+    {"end_reason": EndReason.CLIENT_DISCONNECTED},
+    {"first_byte_at": None},
+    {"first_byte_at": NOON + timedelta(seconds=2)},
+    {"usages": ()},
 )
 def test_speed_is_that_of_a_stream_that_was_completed_and_took_some_time(changes):
     known = figures(**changes)

@@ -141,16 +141,14 @@ async def test_pages_of_a_few_calls_are_counted_whole_and_those_of_few_bytes_go_
 
 @for_each(
     ("search", "expected"),
-    [
-        (search_of(), False),
-        (search_of(model="m", status=Status.FAILED), False),
-        (search_of(session_id="s"), False),
-        (search_of(request_id="r"), False),
-        (search_of(status=Status.IN_FLIGHT, terms=(Term("tool", ("Bash",)),)), False),
-        (search_of(terms=(Term("status", (Status.IN_FLIGHT,)), Term("tool", ("Bash",)))), False),
-        (search_of(terms=(Term("tool", ("Bash",)),)), True),
-        (search_of(terms=(Term("cost", (Comparison("$gt", Decimal(1)),)),), model="m"), True),
-    ],
+    (search_of(), False),
+    (search_of(model="m", status=Status.FAILED), False),
+    (search_of(session_id="s"), False),
+    (search_of(request_id="r"), False),
+    (search_of(status=Status.IN_FLIGHT, terms=(Term("tool", ("Bash",)),)), False),
+    (search_of(terms=(Term("status", (Status.IN_FLIGHT,)), Term("tool", ("Bash",)))), False),
+    (search_of(terms=(Term("tool", ("Bash",)),)), True),
+    (search_of(terms=(Term("cost", (Comparison("$gt", Decimal(1)),)),), model="m"), True),
 )
 def test_the_index_is_for_what_no_rollup_and_no_other_index_tells(search, expected):
     assert CallQuery(search, search.filter(), None, None).is_for_index == expected

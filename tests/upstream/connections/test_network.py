@@ -116,14 +116,12 @@ async def test_a_provider_without_tls_is_reached_directly(client, proxy, provide
 
 @for_each(
     ("response", "reason"),
-    [
-        (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "the proxy refused with status 407"),
-        (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 4\r\n\r\nlong", "the proxy refused with status 502"),
-        (b"SSH-2.0-x\r\n\r\n", "the proxy did not answer in HTTP"),
-        (b"nothing", "the proxy did not answer in HTTP"),
-        (b"x" * 20_000, "the proxy did not answer in HTTP"),
-        (b"HTTP/1.1 200 OK\r\n\r\nmore", "the proxy sent something of its own into the connection"),
-    ],
+    (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "the proxy refused with status 407"),
+    (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 4\r\n\r\nlong", "the proxy refused with status 502"),
+    (b"SSH-2.0-x\r\n\r\n", "the proxy did not answer in HTTP"),
+    (b"nothing", "the proxy did not answer in HTTP"),
+    (b"x" * 20_000, "the proxy did not answer in HTTP"),
+    (b"HTTP/1.1 200 OK\r\n\r\nmore", "the proxy sent something of its own into the connection"),
 )
 async def test_a_proxy_that_does_not_connect_is_told_as_such(client, proxy, response, reason):
     proxy.response = response
@@ -149,20 +147,18 @@ def test_a_file_without_certificates_is_refused(tmp_path):
 
 @for_each(
     ("url", "proxy"),
-    [
-        ("http://proxy.example:3128", Proxy("proxy.example", 3128)),
-        ("proxy.example:3128", Proxy("proxy.example", 3128)),
-        ("http://proxy.example/", Proxy("proxy.example", 80)),
-        ("http://ada:p%40ss@proxy.example:3128", Proxy("proxy.example", 3128, "Basic YWRhOnBAc3M=")),
-        ("http://[::1]:3128", Proxy("::1", 3128)),
-    ],
+    ("http://proxy.example:3128", Proxy("proxy.example", 3128)),
+    ("proxy.example:3128", Proxy("proxy.example", 3128)),
+    ("http://proxy.example/", Proxy("proxy.example", 80)),
+    ("http://ada:p%40ss@proxy.example:3128", Proxy("proxy.example", 3128, "Basic YWRhOnBAc3M=")),
+    ("http://[::1]:3128", Proxy("::1", 3128)),
 )
 def test_the_address_of_a_proxy_is_read(url, proxy):
     assert Proxy.of(url) == proxy
     assert "Basic" not in repr(proxy)
 
 
-@for_each("url", ["https://proxy.example:3128", "socks5://x:1", "http://", "http://x:y", "http://x/path", "http://x?q"])
+@for_each("url", "https://proxy.example:3128", "socks5://x:1", "http://", "http://x:y", "http://x/path", "http://x?q")
 def test_what_is_no_http_proxy_is_refused(url):
     with pytest.raises(ValueError, match=r".*"):
         Proxy.of(url)
@@ -170,16 +166,14 @@ def test_what_is_no_http_proxy_is_refused(url):
 
 @for_each(
     ("host", "hosts", "named"),
-    [
-        ("api.openai.com", "", False),
-        ("api.openai.com", "*", True),
-        ("api.openai.com", "localhost, openai.com", True),
-        ("api.openai.com", ".openai.com", True),
-        ("API.OpenAI.com", "api.openai.com", True),
-        ("notopenai.com", "openai.com", False),
-        ("::1", "[::1]", True),
-        ("127.0.0.1", "localhost,127.0.0.1", True),
-    ],
+    ("api.openai.com", "", False),
+    ("api.openai.com", "*", True),
+    ("api.openai.com", "localhost, openai.com", True),
+    ("api.openai.com", ".openai.com", True),
+    ("API.OpenAI.com", "api.openai.com", True),
+    ("notopenai.com", "openai.com", False),
+    ("::1", "[::1]", True),
+    ("127.0.0.1", "localhost,127.0.0.1", True),
 )
 def test_hosts_are_named_themselves_or_by_their_domain(host, hosts, named):
     assert is_named(host, hosts) is named
@@ -196,23 +190,21 @@ def test_texts_of_certificates_are_as_good_as_files(authority):
 
 @for_each(
     ("url", "origin", "target"),
-    [
-        ("http://127.0.0.1:4001/", Origin("127.0.0.1", 4001, tls=False, authority="127.0.0.1:4001"), "/"),
-        ("https://API.openai.com:443/", Origin("api.openai.com", 443, tls=True, authority="api.openai.com"), "/"),
-        ("http://[::1]:8080/", Origin("::1", 8080, tls=False, authority="[::1]:8080"), "/"),
-        ("https://[2001:DB8::1]/", Origin("2001:db8::1", 443, tls=True, authority="[2001:db8::1]"), "/"),
-        (
-            "http://h/a%2Fb//c?q=%20x&&u=http://x/?y",
-            Origin("h", 80, tls=False, authority="h"),
-            "/a%2Fb//c?q=%20x&&u=http://x/?y",
-        ),
-    ],
+    ("http://127.0.0.1:4001/", Origin("127.0.0.1", 4001, tls=False, authority="127.0.0.1:4001"), "/"),
+    ("https://API.openai.com:443/", Origin("api.openai.com", 443, tls=True, authority="api.openai.com"), "/"),
+    ("http://[::1]:8080/", Origin("::1", 8080, tls=False, authority="[::1]:8080"), "/"),
+    ("https://[2001:DB8::1]/", Origin("2001:db8::1", 443, tls=True, authority="[2001:db8::1]"), "/"),
+    (
+        "http://h/a%2Fb//c?q=%20x&&u=http://x/?y",
+        Origin("h", 80, tls=False, authority="h"),
+        "/a%2Fb//c?q=%20x&&u=http://x/?y",
+    ),
 )
 def test_a_url_leads_to_a_server_and_asks_for_what_stands_behind_it(url, origin, target):
     assert locate(url) == (origin, target)
 
 
-@for_each("url", ["", "/v1", "host/v1", "ftp://host/", "http:///v1", "http://host:x/", "http://[::1/"])
+@for_each("url", "", "/v1", "host/v1", "ftp://host/", "http:///v1", "http://host:x/", "http://[::1/")
 def test_a_url_that_leads_nowhere_is_refused(url):
     with pytest.raises(ValueError, match=r"."):
         locate(url)
@@ -220,21 +212,19 @@ def test_a_url_that_leads_nowhere_is_refused(url):
 
 @for_each(
     ("url", "usable"),
-    [
-        ("https://id.example:8443", True),
-        ("http://127.0.0.1:8080/x", True),
-        ("http://localhost/x", True),
-        ("http://id.example", False),
-        ("http://localhost.evil.example", False),
-        ("http://10.0.0.1", False),
-        ("https://user:password@id.example", False),
-        ("https://id.example/#x", False),
-        ("https://id.example:0", False),
-        ("https://", False),
-        ("https://idé.example", False),
-        ("https://id.example/\r\n", False),
-        ("", False),
-    ],
+    ("https://id.example:8443", True),
+    ("http://127.0.0.1:8080/x", True),
+    ("http://localhost/x", True),
+    ("http://id.example", False),
+    ("http://localhost.evil.example", False),
+    ("http://10.0.0.1", False),
+    ("https://user:password@id.example", False),
+    ("https://id.example/#x", False),
+    ("https://id.example:0", False),
+    ("https://", False),
+    ("https://idé.example", False),
+    ("https://id.example/\r\n", False),
+    ("", False),
 )
 def test_which_urls_are_asked(url, usable):
     assert is_usable_url(url) is usable
@@ -254,20 +244,18 @@ def certificate(code, message):
 
 @for_each(
     ("error", "why"),
-    [
-        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "its name is not found"),
-        (UnicodeError("label too long"), "its name is not a valid host name"),
-        (ConnectionRefusedError(errno.ECONNREFUSED, "10.0.0.7"), "it refused the connection"),
-        (ConnectionResetError(), "it closed the connection before it was made"),
-        (OSError(errno.EHOSTUNREACH, "10.0.0.7"), "there is no route to it"),
-        (OSError("Multiple exceptions: 10.0.0.7"), "none of its addresses answered"),
-        (certificate(10, "certificate has expired"), "its certificate is not trusted (certificate has expired)"),
-        (certificate(62, "Hostname mismatch, for 'secret.example'"), "its certificate is for another name"),
-        (certificate(64, "IP address mismatch, for '10.0.0.7'"), "its certificate is for another name"),
-        (tls("WRONG_VERSION_NUMBER"), "it does not speak TLS"),
-        (tls("TLSV1_ALERT_PROTOCOL_VERSION"), "TLS failed (tlsv1 alert protocol version)"),
-        (tls(None), "TLS failed (no reason given)"),
-    ],
+    (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "its name is not found"),
+    (UnicodeError("label too long"), "its name is not a valid host name"),
+    (ConnectionRefusedError(errno.ECONNREFUSED, "10.0.0.7"), "it refused the connection"),
+    (ConnectionResetError(), "it closed the connection before it was made"),
+    (OSError(errno.EHOSTUNREACH, "10.0.0.7"), "there is no route to it"),
+    (OSError("Multiple exceptions: 10.0.0.7"), "none of its addresses answered"),
+    (certificate(10, "certificate has expired"), "its certificate is not trusted (certificate has expired)"),
+    (certificate(62, "Hostname mismatch, for 'secret.example'"), "its certificate is for another name"),
+    (certificate(64, "IP address mismatch, for '10.0.0.7'"), "its certificate is for another name"),
+    (tls("WRONG_VERSION_NUMBER"), "it does not speak TLS"),
+    (tls("TLSV1_ALERT_PROTOCOL_VERSION"), "TLS failed (tlsv1 alert protocol version)"),
+    (tls(None), "TLS failed (no reason given)"),
 )
 def test_what_kept_a_connection_from_being_made_is_said_without_an_address(error, why):
     assert describe(error) == why

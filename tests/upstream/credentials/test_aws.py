@@ -76,10 +76,8 @@ def test_botocore_finds_those_of_a_profile(no_aws, monkeypatch):
 
 @for_each(
     ("profile", "why"),
-    [
-        ("", "LookupError: none were found: not in the environment, a profile, a container or an instance"),
-        ("three", "ProfileNotFound: The config profile (three) could not be found"),
-    ],
+    ("", "LookupError: none were found: not in the environment, a profile, a container or an instance"),
+    ("three", "ProfileNotFound: The config profile (three) could not be found"),
 )
 @pytest.mark.expects_log("no AWS credentials")
 async def test_without_access_keys_the_client_is_told_that_the_log_says_why(io_loop, no_aws, caplog, profile, why):
@@ -130,7 +128,7 @@ def read_case(case):
     return method, path + mark + quote(query, safe="%&=-._~"), headers, body.encode()
 
 
-@for_each("case", CASES, ids=lambda case: case["name"])
+@for_each("case", *CASES, ids=lambda case: case["name"])
 def test_a_request_of_the_suite_is_signed(case):
     method, target, headers, body = read_case(case)
     token = case.get("token", "")

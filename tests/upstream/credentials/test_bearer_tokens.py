@@ -136,21 +136,19 @@ def test_a_workload_gets_a_token_by_that_of_its_platform_read_each_time(entra, t
 
 @for_each(
     ("response", "said"),
-    [
-        (
-            (401, b'{"error": "invalid_client", "error_description": "AADSTS1: Wrong.\\r\\nTrace ID: 1"}'),
-            "401: AADSTS1: Wrong.",
-        ),
-        ((400, b'{"error": "invalid_request"}'), "Microsoft Entra refused with status 400: invalid_request"),
-        ((503, b"<html>"), "it refused with status 503"),
-        ((429, b"[]"), "it refused with status 429"),
-        ((200, b"{}"), "the token endpoint of Microsoft Entra sent no token"),
-        ((200, b'{"access_token": "t", "expires_in": "soon"}'), "the token endpoint of Microsoft Entra sent no token"),
-        ((200, b'{"access_token": "t", "expires_in": -1}'), "the token endpoint of Microsoft Entra sent no token"),
-        ((200, b'{"access_token": 7, "expires_in": 9}'), "the token endpoint of Microsoft Entra sent no token"),
-        ((200, b'{"access_token": "\xff", "expires_in": 9}'), "the token endpoint of Microsoft Entra sent no token"),
-        ((200, b"no JSON"), "the token endpoint of Microsoft Entra sent no token"),
-    ],
+    (
+        (401, b'{"error": "invalid_client", "error_description": "AADSTS1: Wrong.\\r\\nTrace ID: 1"}'),
+        "401: AADSTS1: Wrong.",
+    ),
+    ((400, b'{"error": "invalid_request"}'), "Microsoft Entra refused with status 400: invalid_request"),
+    ((503, b"<html>"), "it refused with status 503"),
+    ((429, b"[]"), "it refused with status 429"),
+    ((200, b"{}"), "the token endpoint of Microsoft Entra sent no token"),
+    ((200, b'{"access_token": "t", "expires_in": "soon"}'), "the token endpoint of Microsoft Entra sent no token"),
+    ((200, b'{"access_token": "t", "expires_in": -1}'), "the token endpoint of Microsoft Entra sent no token"),
+    ((200, b'{"access_token": 7, "expires_in": 9}'), "the token endpoint of Microsoft Entra sent no token"),
+    ((200, b'{"access_token": "\xff", "expires_in": 9}'), "the token endpoint of Microsoft Entra sent no token"),
+    ((200, b"no JSON"), "the token endpoint of Microsoft Entra sent no token"),
 )
 def test_why_there_is_no_token_is_said_in_words_without_a_secret(entra, response, said):
     entra.response = response

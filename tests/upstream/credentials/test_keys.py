@@ -127,17 +127,15 @@ def test_there_is_always_a_key_and_no_key_is_tried_twice(responses):
 
 @for_each(
     ("milliseconds", "seconds", "result"),
-    [
-        ("", "", None),
-        ("", "7", 7.0),
-        ("1500", "7", 1.5),
-        ("x", "7", 7.0),
-        ("", "soon", None),
-        ("", "-1", None),
-        ("", "Thu, 01 Jan 1970 00:01:40 GMT", 60.0),
-        ("", "Thu, 01 Jan 1970 00:00:01 GMT", 0.0),
-        ("", "9" * 500, 999_999_999_999.0),
-    ],
+    ("", "", None),
+    ("", "7", 7.0),
+    ("1500", "7", 1.5),
+    ("x", "7", 7.0),
+    ("", "soon", None),
+    ("", "-1", None),
+    ("", "Thu, 01 Jan 1970 00:01:40 GMT", 60.0),
+    ("", "Thu, 01 Jan 1970 00:00:01 GMT", 0.0),
+    ("", "9" * 500, 999_999_999_999.0),
 )
 def test_what_the_provider_says_is_read(milliseconds, seconds, result):
     assert retry_after_seconds(milliseconds, seconds, now=40.0) == result

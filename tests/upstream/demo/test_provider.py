@@ -57,8 +57,8 @@ async def test_a_client_that_leaves_is_not_worth_a_word(caplog):
     assert caplog.records == []
 
 
-@for_each("pieces", [1, 2, 64])
-@for_each("is_chunked", [False, True])
+@for_each("pieces", 1, 2, 64)
+@for_each("is_chunked", False, True)
 async def test_a_body_that_is_too_large_is_refused_and_not_held(pieces, is_chunked):
     demo = await DemoProvider(pace=0).start()
 

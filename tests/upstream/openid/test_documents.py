@@ -28,13 +28,11 @@ def test_a_discovery_document_says_where_a_provider_is():
 
 @for_each(
     ("methods", "basic"),
-    [
-        (None, True),
-        ([], True),
-        (["client_secret_post"], False),
-        (["client_secret_basic", "client_secret_post"], True),
-        (["private_key_jwt"], True),
-    ],
+    (None, True),
+    ([], True),
+    (["client_secret_post"], False),
+    (["client_secret_basic", "client_secret_post"], True),
+    (["private_key_jwt"], True),
 )
 def test_how_the_secret_is_sent_follows_what_the_provider_takes(methods, basic):
     document = DISCOVERED | {"token_endpoint_auth_methods_supported": methods}
@@ -43,15 +41,13 @@ def test_how_the_secret_is_sent_follows_what_the_provider_takes(methods, basic):
 
 @for_each(
     ("change", "why"),
-    [
-        ({"issuer": "https://evil.example"}, "is that of the issuer 'https://evil.example'"),
-        ({"issuer": f"{ISSUER}/"}, "is that of the issuer"),
-        ({"jwks_uri": "http://id.example/keys"}, "has a jwks_uri that is not used"),
-        ({"token_endpoint": "file:///etc/passwd"}, "has a token_endpoint that is not used"),
-        ({"userinfo_endpoint": ""}, "has a userinfo_endpoint that is not used"),
-        ({"authorization_endpoint": "javascript:alert(1)"}, "has a authorization_endpoint that is not used"),
-        ({"token_endpoint": None}, "cannot be read"),
-    ],
+    ({"issuer": "https://evil.example"}, "is that of the issuer 'https://evil.example'"),
+    ({"issuer": f"{ISSUER}/"}, "is that of the issuer"),
+    ({"jwks_uri": "http://id.example/keys"}, "has a jwks_uri that is not used"),
+    ({"token_endpoint": "file:///etc/passwd"}, "has a token_endpoint that is not used"),
+    ({"userinfo_endpoint": ""}, "has a userinfo_endpoint that is not used"),
+    ({"authorization_endpoint": "javascript:alert(1)"}, "has a authorization_endpoint that is not used"),
+    ({"token_endpoint": None}, "cannot be read"),
 )
 def test_a_document_that_leads_elsewhere_is_not_used(change, why):
     assert why in refusal(json.dumps(DISCOVERED | change).encode(), ISSUER)

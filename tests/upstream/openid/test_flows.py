@@ -43,18 +43,16 @@ def test_nothing_else_is_a_flow(text):
 
 @for_each(
     ("response", "error"),
-    [
-        ({"code": "c"}, FlowEndedError),
-        (ANSWER | {"state": "another"}, FlowEndedError),
-        (ANSWER | {"state": "é"}, FlowEndedError),
-        (ANSWER | {"iss": "https://evil.example"}, SignInRefusedError),
-        (ANSWER | {"iss": ""}, SignInRefusedError),
-        ({"state": "the-state"}, SignInRefusedError),
-        (ANSWER | {"code": "c" * (MAX_PARAMETER + 1)}, SignInRefusedError),
-        ({"state": "the-state", "error": "access_denied"}, CancelledError),
-        ({"state": "the-state", "error": "server_error"}, SignInRefusedError),
-        ({"state": "another", "error": "access_denied"}, FlowEndedError),
-    ],
+    ({"code": "c"}, FlowEndedError),
+    (ANSWER | {"state": "another"}, FlowEndedError),
+    (ANSWER | {"state": "é"}, FlowEndedError),
+    (ANSWER | {"iss": "https://evil.example"}, SignInRefusedError),
+    (ANSWER | {"iss": ""}, SignInRefusedError),
+    ({"state": "the-state"}, SignInRefusedError),
+    (ANSWER | {"code": "c" * (MAX_PARAMETER + 1)}, SignInRefusedError),
+    ({"state": "the-state", "error": "access_denied"}, CancelledError),
+    ({"state": "the-state", "error": "server_error"}, SignInRefusedError),
+    ({"state": "another", "error": "access_denied"}, FlowEndedError),
 )
 def test_other_answers_are_refused(response, error):
     with pytest.raises(error) as caught:

@@ -129,20 +129,18 @@ async def test_old_documents_are_used_for_a_day_while_there_are_no_new_ones(make
 
 @for_each(
     ("response", "error", "why"),
-    [
-        (
-            (400, b'{"error": "invalid_grant", "error_description": "hush"}'),
-            SignInRefusedError,
-            "answers 400: invalid_grant",
-        ),
-        ((400, b'{"error": "a b"}'), SignInRefusedError, "answers 400: no reason"),
-        ((500, b"<html>"), SignInRefusedError, "answers 500: no reason"),
-        ((500, b"[]"), SignInRefusedError, "answers 500: no reason"),
-        ((200, b"{}"), SignInRefusedError, "without an ID token"),
-        ((200, b'{"id_token": 5}'), SignInRefusedError, "without an ID token"),
-        ((200, b"x" * (MAX_DOCUMENT_BYTES + 1)), ProviderUnavailableError, "more than 262144 bytes"),
-        ((200, b"[" * 100_000), SignInRefusedError, "without an ID token"),
-    ],
+    (
+        (400, b'{"error": "invalid_grant", "error_description": "hush"}'),
+        SignInRefusedError,
+        "answers 400: invalid_grant",
+    ),
+    ((400, b'{"error": "a b"}'), SignInRefusedError, "answers 400: no reason"),
+    ((500, b"<html>"), SignInRefusedError, "answers 500: no reason"),
+    ((500, b"[]"), SignInRefusedError, "answers 500: no reason"),
+    ((200, b"{}"), SignInRefusedError, "without an ID token"),
+    ((200, b'{"id_token": 5}'), SignInRefusedError, "without an ID token"),
+    ((200, b"x" * (MAX_DOCUMENT_BYTES + 1)), ProviderUnavailableError, "more than 262144 bytes"),
+    ((200, b"[" * 100_000), SignInRefusedError, "without an ID token"),
 )
 async def test_an_answer_that_is_no_token_signs_nobody_in(make, stand_in, response, error, why):
     def prepare():
@@ -192,17 +190,15 @@ async def test_claims_that_are_empty_in_the_token_hide_none_of_those_asked_for(m
 
 @for_each(
     ("status", "claims", "why"),
-    [
-        (200, {"sub": "another", "email": "x@example.com"}, "of somebody else"),
-        (200, {"email": "x@example.com"}, "of somebody else"),
-        (401, {"sub": "s"}, "answers 401, without claims"),
-    ],
+    (200, {"sub": "another", "email": "x@example.com"}, "of somebody else"),
+    (200, {"email": "x@example.com"}, "of somebody else"),
+    (401, {"sub": "s"}, "answers 401, without claims"),
 )
 async def test_claims_of_somebody_else_are_refused(make, stand_in, status, claims, why):
     assert why in await refusal(make(), stand_in, userinfo(stand_in, status, **claims))
 
 
-@for_each("body", [b"eyJhbGciOiJub25lIn0.e30.", b"[]", b"\xff"])
+@for_each("body", b"eyJhbGciOiJub25lIn0.e30.", b"[]", b"\xff")
 async def test_claims_that_are_no_json_object_are_refused(make, stand_in, body):
     prepare = userinfo(stand_in)
 

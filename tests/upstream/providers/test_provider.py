@@ -14,30 +14,28 @@ from upstream.routes import Route
 
 @for_each(
     ("type_", "base_url", "path", "query", "url"),
-    [
-        ("openai", "http://h/deep/v1/", "/v1/models/a%2Fb", "x=1&y", "http://h/deep/v1/models/a%2Fb?x=1&y"),
-        ("anthropic", "http://h/api/", "/api/event_logging/batch", "", "http://h/api/api/event_logging/batch"),
-        ("demo", "http://127.0.0.1:1/", "/v1/responses", "", "http://127.0.0.1:1/v1/responses"),
-        ("anthropic", "http://h/", "/v1/models", "limit=9&key=secret", "http://h/v1/models?limit=9"),
-        ("azure", "http://h/", "/v1/responses", "", "http://h/openai/v1/responses"),
-        (
-            "azure",
-            "http://h/",
-            "/openai/deployments/d/chat/completions",
-            "api-version=2024-10-21",
-            "http://h/openai/deployments/d/chat/completions?api-version=2024-10-21",
-        ),
-        ("foundry", "http://h/anthropic/", "/v1/messages", "", "http://h/anthropic/v1/messages"),
-        ("openrouter", "https://openrouter.ai/api/v1/", "/v1/messages", "", "https://openrouter.ai/api/v1/messages"),
-        ("copilot", "http://h/", "/v1/messages", "", "http://h/v1/messages"),
-        ("copilot", "http://h/", "/v1/chat/completions", "", "http://h/chat/completions"),
-        ("bedrock", "http://h/", "/model/a%2Fb:0/invoke", "", "http://h/model/a%2Fb:0/invoke"),
-        ("bedrock-mantle", "http://h/", "/v1/messages", "beta=true", "http://h/anthropic/v1/messages?beta=true"),
-        ("bedrock-mantle", "http://h/", "/anthropic/v1/messages", "", "http://h/anthropic/v1/messages"),
-        ("chatgpt", "http://h/codex/", "/v1/responses", "", "http://h/codex/responses"),
-        ("vertex", "http://h/", "/projects/p/x", "", "http://h/v1/projects/p/x"),
-        ("vertex", "http://h/", "/v1beta1/publishers/google/x", "", "http://h/v1beta1/publishers/google/x"),
-    ],
+    ("openai", "http://h/deep/v1/", "/v1/models/a%2Fb", "x=1&y", "http://h/deep/v1/models/a%2Fb?x=1&y"),
+    ("anthropic", "http://h/api/", "/api/event_logging/batch", "", "http://h/api/api/event_logging/batch"),
+    ("demo", "http://127.0.0.1:1/", "/v1/responses", "", "http://127.0.0.1:1/v1/responses"),
+    ("anthropic", "http://h/", "/v1/models", "limit=9&key=secret", "http://h/v1/models?limit=9"),
+    ("azure", "http://h/", "/v1/responses", "", "http://h/openai/v1/responses"),
+    (
+        "azure",
+        "http://h/",
+        "/openai/deployments/d/chat/completions",
+        "api-version=2024-10-21",
+        "http://h/openai/deployments/d/chat/completions?api-version=2024-10-21",
+    ),
+    ("foundry", "http://h/anthropic/", "/v1/messages", "", "http://h/anthropic/v1/messages"),
+    ("openrouter", "https://openrouter.ai/api/v1/", "/v1/messages", "", "https://openrouter.ai/api/v1/messages"),
+    ("copilot", "http://h/", "/v1/messages", "", "http://h/v1/messages"),
+    ("copilot", "http://h/", "/v1/chat/completions", "", "http://h/chat/completions"),
+    ("bedrock", "http://h/", "/model/a%2Fb:0/invoke", "", "http://h/model/a%2Fb:0/invoke"),
+    ("bedrock-mantle", "http://h/", "/v1/messages", "beta=true", "http://h/anthropic/v1/messages?beta=true"),
+    ("bedrock-mantle", "http://h/", "/anthropic/v1/messages", "", "http://h/anthropic/v1/messages"),
+    ("chatgpt", "http://h/codex/", "/v1/responses", "", "http://h/codex/responses"),
+    ("vertex", "http://h/", "/projects/p/x", "", "http://h/v1/projects/p/x"),
+    ("vertex", "http://h/", "/v1beta1/publishers/google/x", "", "http://h/v1beta1/publishers/google/x"),
 )
 def test_the_upstream_url_keeps_path_and_query_as_sent(type_, base_url, path, query, url):
     assert Provider("p", ProviderType(type_), base_url).url(path, query) == url
@@ -88,16 +86,14 @@ def test_a_path_leads_to_the_own_project_and_names_it_where_no_key_does():
 
 @for_each(
     ("query", "sent"),
-    [
-        ("key=AIza&alt=sse", "alt=sse"),
-        ("alt=sse&key=AIza", "alt=sse"),
-        ("access_token=ya29", ""),
-        ("KEY=a&%6bey=b&k%65y=c&Access_Token=d&x=1", "x=1"),
-        ("keyword=a&monkey=b&api-version=2024-10-21", "keyword=a&monkey=b&api-version=2024-10-21"),
-        ("a=%41&&b", "a=%41&&b"),
-        ("$key=a&%24Key=b&$access_token=c&alt=sse", "alt=sse"),
-        ("X-Amz-Signature=a&X-Amz-Credential=b&X-Amz-Security-Token=c&a=1", "a=1"),
-    ],
+    ("key=AIza&alt=sse", "alt=sse"),
+    ("alt=sse&key=AIza", "alt=sse"),
+    ("access_token=ya29", ""),
+    ("KEY=a&%6bey=b&k%65y=c&Access_Token=d&x=1", "x=1"),
+    ("keyword=a&monkey=b&api-version=2024-10-21", "keyword=a&monkey=b&api-version=2024-10-21"),
+    ("a=%41&&b", "a=%41&&b"),
+    ("$key=a&%24Key=b&$access_token=c&alt=sse", "alt=sse"),
+    ("X-Amz-Signature=a&X-Amz-Credential=b&X-Amz-Security-Token=c&a=1", "a=1"),
 )
 def test_a_credential_in_the_query_stays_here_and_all_else_goes_as_it_is(query, sent):
     assert without_credentials(query) == sent
@@ -105,13 +101,11 @@ def test_a_credential_in_the_query_stays_here_and_all_else_goes_as_it_is(query, 
 
 @for_each(
     ("query", "sent"),
-    [
-        ("alt=sse&$fields=candidates", "alt=sse"),
-        ("fields=candidates&%24FIELDS=error&f%69elds=a&prettyPrint=false&pageSize=9", "prettyPrint=false&pageSize=9"),
-        ("alt=proto&$alt=media&%24alt=json%3Benum-encoding%3Dint&alt=", "%24alt=json%3Benum-encoding%3Dint"),
-        ("callback=f&$callback=g&$ct=text/plain&$httpMethod=POST&$httpHeaders=A:b", ""),
-        ("userProject=a&$userProject=b&oauth_token=c&$.xgafv=1", "$.xgafv=1"),
-    ],
+    ("alt=sse&$fields=candidates", "alt=sse"),
+    ("fields=candidates&%24FIELDS=error&f%69elds=a&prettyPrint=false&pageSize=9", "prettyPrint=false&pageSize=9"),
+    ("alt=proto&$alt=media&%24alt=json%3Benum-encoding%3Dint&alt=", "%24alt=json%3Benum-encoding%3Dint"),
+    ("callback=f&$callback=g&$ct=text/plain&$httpMethod=POST&$httpHeaders=A:b", ""),
+    ("userProject=a&$userProject=b&oauth_token=c&$.xgafv=1", "$.xgafv=1"),
 )
 def test_what_hides_the_usage_or_does_another_request_does_not_go_to_google(query, sent):
     at_google = "https://generativelanguage.googleapis.com/v1beta/openai/"
@@ -130,16 +124,14 @@ def test_a_route_of_an_operators_own_has_any_format_of_googles():
 
 @for_each(
     ("secret", "hint"),
-    [
-        ("sk-ant-0123456789abcd", "sk-a...abcd"),
-        ("0123456789abcdefghij", "0123...ghij"),
-        ("0123456789abcdefghi", "01...hi"),
-        ("0123456789", "01...89"),
-        ("012345678", "0...8"),
-        ("01234", "0...4"),
-        ("0123", "..."),
-        ("", "..."),
-    ],
+    ("sk-ant-0123456789abcd", "sk-a...abcd"),
+    ("0123456789abcdefghij", "0123...ghij"),
+    ("0123456789abcdefghi", "01...hi"),
+    ("0123456789", "01...89"),
+    ("012345678", "0...8"),
+    ("01234", "0...4"),
+    ("0123", "..."),
+    ("", "..."),
 )
 def test_a_hint_shows_less_of_a_shorter_secret(secret, hint):
     assert credential_hint(secret) == hint
@@ -190,21 +182,19 @@ def test_the_sessions_are_spread_as_the_weights_say(weights, shares):
 
 @for_each(
     ("type_", "other", "is_possible"),
-    [
-        ("openai", "azure", True),
-        ("azure", "openai", True),
-        ("openai", "vllm", True),
-        ("anthropic", "claude-aws", True),
-        ("anthropic", "foundry", True),
-        ("anthropic", "bedrock-mantle", True),
-        ("anthropic", "openai", False),
-        ("gemini", "vertex", False),
-        ("anthropic", "bedrock", False),
-        ("vertex", "vertex", True),
-        ("bedrock", "bedrock", True),
-        ("openai", "copilot", False),
-        ("openai", "chatgpt", False),
-    ],
+    ("openai", "azure", True),
+    ("azure", "openai", True),
+    ("openai", "vllm", True),
+    ("anthropic", "claude-aws", True),
+    ("anthropic", "foundry", True),
+    ("anthropic", "bedrock-mantle", True),
+    ("anthropic", "openai", False),
+    ("gemini", "vertex", False),
+    ("anthropic", "bedrock", False),
+    ("vertex", "vertex", True),
+    ("bedrock", "bedrock", True),
+    ("openai", "copilot", False),
+    ("openai", "chatgpt", False),
 )
 def test_only_who_serves_a_route_of_another_may_stand_in_for_it(type_, other, is_possible):
     fault = find_fault("a", ProviderType(type_), ["b"], {"a": ProviderType(type_), "b": ProviderType(other)})

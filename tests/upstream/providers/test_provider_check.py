@@ -58,14 +58,12 @@ def sent(provider):
 
 @for_each(
     ("type_", "target", "more"),
-    [
-        ("anthropic", "/v1/models", [("anthropic-version", "2023-06-01"), ("X-Api-Key", KEYS[0])]),
-        ("gemini", "/v1beta/models", [("X-Goog-Api-Key", KEYS[0])]),
-        ("azure", "/openai/v1/models", [("Api-Key", KEYS[0])]),
-        ("bedrock", "/", [("Authorization", f"Bearer {KEYS[0]}")]),
-        ("openrouter", "/key", [("Authorization", f"Bearer {KEYS[0]}")]),
-        ("foundry", "/", [("anthropic-version", "2023-06-01"), ("X-Api-Key", KEYS[0])]),
-    ],
+    ("anthropic", "/v1/models", [("anthropic-version", "2023-06-01"), ("X-Api-Key", KEYS[0])]),
+    ("gemini", "/v1beta/models", [("X-Goog-Api-Key", KEYS[0])]),
+    ("azure", "/openai/v1/models", [("Api-Key", KEYS[0])]),
+    ("bedrock", "/", [("Authorization", f"Bearer {KEYS[0]}")]),
+    ("openrouter", "/key", [("Authorization", f"Bearer {KEYS[0]}")]),
+    ("foundry", "/", [("anthropic-version", "2023-06-01"), ("X-Api-Key", KEYS[0])]),
 )
 async def test_it_asks_in_the_way_of_the_type(provider, client, type_, target, more):
     provider.forget()
@@ -93,10 +91,8 @@ async def test_a_credential_of_an_authorizer_that_is_refused_is_said_to_be(provi
 
 @for_each(
     ("reason", "message"),
-    [
-        ("API_KEY_INVALID", "the provider refuses the key (400)"),
-        ("INVALID_ARGUMENT", "the provider answers 400 to the question for its models"),
-    ],
+    ("API_KEY_INVALID", "the provider refuses the key (400)"),
+    ("INVALID_ARGUMENT", "the provider answers 400 to the question for its models"),
 )
 async def test_google_refuses_a_key_in_the_body(provider, client, reason, message):
     provider.forget()
@@ -107,13 +103,11 @@ async def test_google_refuses_a_key_in_the_body(provider, client, reason, messag
 
 @for_each(
     ("status", "is_well", "message"),
-    [
-        (200, True, "reached (200); a provider of its type lists no models"),
-        (401, False, "the provider refuses the key (401)"),
-        (403, True, "reached; the key may not list the models (403)"),
-        (404, True, "reached (404); a provider of its type lists no models"),
-        (503, False, "reached (503); a provider of its type lists no models"),
-    ],
+    (200, True, "reached (200); a provider of its type lists no models"),
+    (401, False, "the provider refuses the key (401)"),
+    (403, True, "reached; the key may not list the models (403)"),
+    (404, True, "reached (404); a provider of its type lists no models"),
+    (503, False, "reached (503); a provider of its type lists no models"),
 )
 async def test_of_a_type_that_lists_no_models_any_answer_is_good(provider, client, status, is_well, message):
     provider.forget()
@@ -125,11 +119,9 @@ async def test_of_a_type_that_lists_no_models_any_answer_is_good(provider, clien
 
 @for_each(
     ("begins", "is_well", "message"),
-    [
-        (b' {"data": [', True, "reached; it lists more models than are counted"),
-        (b"[", True, "reached; it lists more models than are counted"),
-        (b"<html>", False, NO_LIST),
-    ],
+    (b' {"data": [', True, "reached; it lists more models than are counted"),
+    (b"[", True, "reached; it lists more models than are counted"),
+    (b"<html>", False, NO_LIST),
 )
 async def test_a_list_without_end_is_read_to_a_bound(provider, client, begins, is_well, message):
     provider.forget()
@@ -143,10 +135,8 @@ async def test_a_list_without_end_is_read_to_a_bound(provider, client, begins, i
 
 @for_each(
     ("status", "message"),
-    [
-        (200, "the provider closed the connection before its response was complete"),
-        (401, "the provider refuses the key (401)"),
-    ],
+    (200, "the provider closed the connection before its response was complete"),
+    (401, "the provider refuses the key (401)"),
 )
 async def test_a_list_that_is_cut_is_no_wrong_address(provider, client, status, message):
     provider.forget()

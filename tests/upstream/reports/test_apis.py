@@ -104,18 +104,16 @@ JSON = {"Content-Type": "application/json"}
 
 @for_each(
     ("refusal", "said"),
-    [
-        ((401, {}, b"no"), "401 to /{}: it does not know the key; give an admin key in reconcile-openai-key"),
-        (
-            (403, JSON, b"{}"),
-            "403 to /{}: the key may not read reports; give one that may in reconcile-openai-key, an admin key",
-        ),
-        ((404, JSON, b"{}"), "404 to /{}: it has no such report; check the URL"),
-        ((429, {"Retry-After": "17"}, b"{}"), "429 to /{}: too many requests; try again in 17 s"),
-        ((429, {"Retry-After": "soon"}, b"{}"), "429 to /{}: too many requests; try again later"),
-        ((500, {}, b"<html>"), "500 to /{}"),
-        ((400, JSON, json.dumps({"error": {"message": f"start_time of {OPENAI_KEY}\n is wrong"}}).encode()), None),
-    ],
+    ((401, {}, b"no"), "401 to /{}: it does not know the key; give an admin key in reconcile-openai-key"),
+    (
+        (403, JSON, b"{}"),
+        "403 to /{}: the key may not read reports; give one that may in reconcile-openai-key, an admin key",
+    ),
+    ((404, JSON, b"{}"), "404 to /{}: it has no such report; check the URL"),
+    ((429, {"Retry-After": "17"}, b"{}"), "429 to /{}: too many requests; try again in 17 s"),
+    ((429, {"Retry-After": "soon"}, b"{}"), "429 to /{}: too many requests; try again later"),
+    ((500, {}, b"<html>"), "500 to /{}"),
+    ((400, JSON, json.dumps({"error": {"message": f"start_time of {OPENAI_KEY}\n is wrong"}}).encode()), None),
     ids=lambda one: str(one[0]) if isinstance(one, tuple) else "",
 )
 async def test_a_refusal_is_said_with_what_helps_and_without_the_key(stand_in, openai, refusal, said):
@@ -146,16 +144,14 @@ def page(**fields):
 
 @for_each(
     ("body", "said"),
-    [
-        (b"{}", "has not the form of a report"),
-        (b"[", "has not the form of a report"),
-        (page(data=[{"start_time": "x", "results": []}]), "has not the form of a report"),
-        (page(has_more=True, next_page="a"), "the pages of v1/organization/usage/completions do not end"),
-        (
-            page(data=[{"start_time": 10**18, "results": [{}]}]),
-            f"a report has a day that there is not: {10**18}",
-        ),
-    ],
+    (b"{}", "has not the form of a report"),
+    (b"[", "has not the form of a report"),
+    (page(data=[{"start_time": "x", "results": []}]), "has not the form of a report"),
+    (page(has_more=True, next_page="a"), "the pages of v1/organization/usage/completions do not end"),
+    (
+        page(data=[{"start_time": 10**18, "results": [{}]}]),
+        f"a report has a day that there is not: {10**18}",
+    ),
     ids=["no data", "cut", "types", "endless", "no day"],
 )
 async def test_what_is_no_report_is_said(stand_in, openai, body, said):

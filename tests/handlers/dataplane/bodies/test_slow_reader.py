@@ -181,7 +181,8 @@ async def test_an_event_too_large_to_be_read_is_relayed_and_endless_trailers_end
 
 @for_each(
     ("stream", "head", "held"),
-    [(False, JSON + CHUNKED, 0), (True, EVENT_STREAM + CHUNKED + chunk(b"data: "), MAX_EVENT_BYTES)],
+    (False, JSON + CHUNKED, 0),
+    (True, EVENT_STREAM + CHUNKED + chunk(b"data: "), MAX_EVENT_BYTES),
 )
 async def test_a_body_and_an_event_without_end_are_relayed_and_little_of_them_is_held(running, stream, head, held):
     """Neither has a bound but its client; what is held for the record has one."""

@@ -156,14 +156,12 @@ def test_a_request_for_claude_is_summed_up_as_for_anthropics_own_api(conversatio
 
 @for_each(
     ("content", "prompt", "answered"),
-    [
-        ([{"text": "a"}, {"text": "b"}, {"cachePoint": {"type": "default"}}], "b", None),
-        ([{"toolResult": {"toolUseId": "t1", "content": [{"text": "x"}]}}], None, "t1"),
-        ([{"toolResult": {"toolUseId": "t1"}}, {"toolResult": {"toolUseId": "t2"}}, {"text": "c"}], "c", "t2"),
-        ([{"toolResult": {"toolUseId": 7}}, {"toolResult": "odd"}], None, None),
-        ([{"image": {"format": "png", "source": {"bytes": "eA=="}}}], None, None),
-        ([], None, None),
-    ],
+    ([{"text": "a"}, {"text": "b"}, {"cachePoint": {"type": "default"}}], "b", None),
+    ([{"toolResult": {"toolUseId": "t1", "content": [{"text": "x"}]}}], None, "t1"),
+    ([{"toolResult": {"toolUseId": "t1"}}, {"toolResult": {"toolUseId": "t2"}}, {"text": "c"}], "c", "t2"),
+    ([{"toolResult": {"toolUseId": 7}}, {"toolResult": "odd"}], None, None),
+    ([{"image": {"format": "png", "source": {"bytes": "eA=="}}}], None, None),
+    ([], None, None),
 )
 def test_a_request_of_converse_is_summed_up(content, prompt, answered):
     body = {
@@ -181,12 +179,10 @@ def test_a_request_of_converse_is_summed_up(content, prompt, answered):
 
 @for_each(
     ("body", "prompt"),
-    [
-        ({"prompt": "Hi, Llama"}, "Hi, Llama"),
-        ({"inputText": "Hi, Titan"}, "Hi, Titan"),
-        ({"prompt": ["odd"], "inputText": 7}, None),
-        ({}, None),
-    ],
+    ({"prompt": "Hi, Llama"}, "Hi, Llama"),
+    ({"inputText": "Hi, Titan"}, "Hi, Titan"),
+    ({"prompt": ["odd"], "inputText": 7}, None),
+    ({}, None),
 )
 def test_the_prompt_of_other_models_is_found(body, prompt):
     assert summary(body) == RequestSummary(model="m", user_prompt=UserPrompt(prompt=prompt) if prompt else None)

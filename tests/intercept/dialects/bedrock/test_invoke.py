@@ -194,13 +194,11 @@ def error_event(kind, message):
 
 @for_each(
     ("stream", "expected"),
-    [
-        (event_streams.event("messageStop", {}), Event(b"{}", "messageStop")),
-        (event_streams.exception("throttlingException", "wait"), error_event("throttlingException", "wait")),
-        (event_streams.error("InternalError", "an é"), error_event("InternalError", "an é")),
-        (event_streams.message(b"", b"x"), Event(b"x", "")),
-        (event_streams.message(b"", bytes(MAX_PAYLOAD_BYTES + 1)), Event(b"", "", oversized=True)),
-    ],
+    (event_streams.event("messageStop", {}), Event(b"{}", "messageStop")),
+    (event_streams.exception("throttlingException", "wait"), error_event("throttlingException", "wait")),
+    (event_streams.error("InternalError", "an é"), error_event("InternalError", "an é")),
+    (event_streams.message(b"", b"x"), Event(b"x", "")),
+    (event_streams.message(b"", bytes(MAX_PAYLOAD_BYTES + 1)), Event(b"", "", oversized=True)),
     ids=["event", "exception", "error", "no headers", "oversized"],
 )
 def test_a_message_is_an_event(stream, expected):
@@ -226,7 +224,7 @@ LARGE = {
 
 
 @pytest.mark.timed
-@for_each("name", LARGE)
-@for_each("reader", [converse.event_stream_reader, invoke.event_stream_reader], ids=["converse", "invoke"])
+@for_each("name", *LARGE)
+@for_each("reader", converse.event_stream_reader, invoke.event_stream_reader, ids=["converse", "invoke"])
 def test_nothing_is_read_for_long(reader, name):
     assert is_within(0.15, lambda: seconds_of(lambda: read(reader(), LARGE[name])))

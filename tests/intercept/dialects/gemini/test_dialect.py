@@ -16,15 +16,13 @@ LIMITED = {"error": {"code": 429, "details": [{"@type": "other"}, {"@type": RETR
 
 @for_each(
     ("body", "said"),
-    [
-        (INVALID, RefusalBody(is_invalid_key=True)),
-        ([INVALID], RefusalBody(is_invalid_key=True)),
-        (LIMITED, RefusalBody(retry_after=34.5)),
-        ({"error": {"code": 400, "details": [{"reason": "OTHER", "retryDelay": "soon"}]}}, RefusalBody()),
-        ({"error": {"code": 400, "message": "API_KEY_INVALID"}}, RefusalBody()),
-        ({"error": "no"}, RefusalBody()),
-        ([], RefusalBody()),
-    ],
+    (INVALID, RefusalBody(is_invalid_key=True)),
+    ([INVALID], RefusalBody(is_invalid_key=True)),
+    (LIMITED, RefusalBody(retry_after=34.5)),
+    ({"error": {"code": 400, "details": [{"reason": "OTHER", "retryDelay": "soon"}]}}, RefusalBody()),
+    ({"error": {"code": 400, "message": "API_KEY_INVALID"}}, RefusalBody()),
+    ({"error": "no"}, RefusalBody()),
+    ([], RefusalBody()),
 )
 def test_a_refusal_says_whether_the_key_is_wrong_and_when_to_come_back(body, said):
     assert read_refusal(json.dumps(body).encode()) == said

@@ -121,7 +121,7 @@ def test_a_body_reads_the_same_cut_at_every_byte():
         assert not read(body_reader, BODY[:at]).complete
 
 
-@for_each("end", range(len(ARRAY) - 2))
+@for_each("end", *range(len(ARRAY) - 2))
 def test_an_array_that_is_cut_is_not_complete(end):
     result = read(body_reader, ARRAY[:end])
     assert (result.complete, result.open_ended) == (False, False)
@@ -134,15 +134,13 @@ def test_a_stream_without_a_reason_to_finish_is_not_over():
 
 @for_each(
     ("counts", "read_as"),
-    [
-        ({}, None),
-        ({"trafficType": "ON_DEMAND"}, None),
-        ({"promptTokenCount": 5}, (5, None, None)),
-        ({"promptTokenCount": 5, "totalTokenCount": 5}, (5, 0, 0)),
-        ({"promptTokenCount": 10, "toolUsePromptTokenCount": 4, "candidatesTokenCount": 3}, (14, 3, None)),
-        ({"promptTokenCount": 10, "cachedContentTokenCount": 8, "thoughtsTokenCount": 2}, (2, 2, 8)),
-        ({"promptTokenCount": "10", "candidatesTokenCount": -1}, None),
-    ],
+    ({}, None),
+    ({"trafficType": "ON_DEMAND"}, None),
+    ({"promptTokenCount": 5}, (5, None, None)),
+    ({"promptTokenCount": 5, "totalTokenCount": 5}, (5, 0, 0)),
+    ({"promptTokenCount": 10, "toolUsePromptTokenCount": 4, "candidatesTokenCount": 3}, (14, 3, None)),
+    ({"promptTokenCount": 10, "cachedContentTokenCount": 8, "thoughtsTokenCount": 2}, (2, 2, 8)),
+    ({"promptTokenCount": "10", "candidatesTokenCount": -1}, None),
 )
 def test_tokens_are_disjoint_and_none_is_made_up(counts, read_as):
     result = tokens(counts)
@@ -189,15 +187,13 @@ FAILED = ProviderError(type="UNAVAILABLE", message="The model is overloaded.")
 
 @for_each(
     ("reader", "body"),
-    [
-        (stream_reader, events(CHUNKS[0], ERROR)),
-        (stream_reader, events(CHUNKS[0]) + json.dumps(ERROR, indent=2).encode() + b"\n"),
-        (stream_reader, json.dumps(ERROR).encode()),
-        (body_reader, json.dumps([CHUNKS[0], ERROR]).encode()),
-        (body_reader, json.dumps(ERROR).encode()),
-        (ErrorReader, json.dumps(ERROR).encode()),
-        (ErrorReader, json.dumps([ERROR], indent=2).encode()),
-    ],
+    (stream_reader, events(CHUNKS[0], ERROR)),
+    (stream_reader, events(CHUNKS[0]) + json.dumps(ERROR, indent=2).encode() + b"\n"),
+    (stream_reader, json.dumps(ERROR).encode()),
+    (body_reader, json.dumps([CHUNKS[0], ERROR]).encode()),
+    (body_reader, json.dumps(ERROR).encode()),
+    (ErrorReader, json.dumps(ERROR).encode()),
+    (ErrorReader, json.dumps([ERROR], indent=2).encode()),
     ids=["an event", "bare lines", "nothing else", "an element", "a body", "a refusal", "a refused array"],
 )
 def test_an_error_is_told_by_its_status_wherever_it_is_cut(reader, body):
@@ -218,18 +214,16 @@ RESPONSE = {"functionResponse": {"id": "c1", "name": "weather", "response": {"sk
 
 @for_each(
     ("contents", "prompt", "answered"),
-    [
-        ((), None, None),
-        ((said({"text": "Hello"}),), "Hello", None),
-        (({"parts": [{"text": "Hello"}]},), "Hello", None),
-        ((said({"text": "<session_context>"}, {"text": "Hello"}),), "Hello", None),
-        ((said({"text": "first"}), said({"text": "so"}, role="model")), None, None),
-        ((said({"text": "first"}), said(RESPONSE)), None, "c1"),
-        ((said(RESPONSE, role="function"),), None, "c1"),
-        ((said({"function_response": {"id": "c2", "name": "now", "response": {}}}),), None, "c2"),
-        ((said({"functionResponse": {"name": "now", "response": {}}}),), None, None),
-        ((said({"inlineData": {"mimeType": "image/png", "data": "AA=="}}),), None, None),
-    ],
+    ((), None, None),
+    ((said({"text": "Hello"}),), "Hello", None),
+    (({"parts": [{"text": "Hello"}]},), "Hello", None),
+    ((said({"text": "<session_context>"}, {"text": "Hello"}),), "Hello", None),
+    ((said({"text": "first"}), said({"text": "so"}, role="model")), None, None),
+    ((said({"text": "first"}), said(RESPONSE)), None, "c1"),
+    ((said(RESPONSE, role="function"),), None, "c1"),
+    ((said({"function_response": {"id": "c2", "name": "now", "response": {}}}),), None, "c2"),
+    ((said({"functionResponse": {"name": "now", "response": {}}}),), None, None),
+    ((said({"inlineData": {"mimeType": "image/png", "data": "AA=="}}),), None, None),
 )
 def test_the_prompt_is_the_last_text_of_the_user(contents, prompt, answered):
     expected = RequestSummary(

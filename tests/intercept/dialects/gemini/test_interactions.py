@@ -134,17 +134,15 @@ def test_of_a_stream_that_is_cut_what_came_is_kept():
 
 @for_each(
     ("interaction", "error", "model"),
-    [
-        (
-            {"status": "failed", "errors": [{"code": "quota", "message": "no more"}]},
-            ("quota", "no more"),
-            "deep-research",
-        ),
-        ({"status": "failed", "errors": [None]}, ("unnamed_error", "interaction failed"), "deep-research"),
-        ({"error": {"status": "INTERNAL", "message": "oh"}}, ("INTERNAL", "oh"), ""),
-        ({"status": "in_progress"}, None, ""),
-        ({"status": "cancelled", "agent": None}, None, "default"),
-    ],
+    (
+        {"status": "failed", "errors": [{"code": "quota", "message": "no more"}]},
+        ("quota", "no more"),
+        "deep-research",
+    ),
+    ({"status": "failed", "errors": [None]}, ("unnamed_error", "interaction failed"), "deep-research"),
+    ({"error": {"status": "INTERNAL", "message": "oh"}}, ("INTERNAL", "oh"), ""),
+    ({"status": "in_progress"}, None, ""),
+    ({"status": "cancelled", "agent": None}, None, "default"),
 )
 def test_how_an_interaction_ended_is_read(interaction, error, model):
     body = json.dumps({"id": "v1_a", "agent": "deep-research"} | interaction).encode()
@@ -163,13 +161,11 @@ def test_an_error_event_fails_the_call():
 
 @for_each(
     ("usage", "counts"),
-    [
-        ({}, None),
-        ({"total_tokens": 0}, (0, 0, 0)),
-        ({"total_input_tokens": 5, "total_cached_tokens": 9, "total_tool_use_tokens": 2}, (2, None, 9)),
-        ({"total_thought_tokens": 3}, (None, 3, None)),
-        ({"total_input_tokens": "5", "grounding_tool_count": [{"type": "google_search", "count": 1}]}, None),
-    ],
+    ({}, None),
+    ({"total_tokens": 0}, (0, 0, 0)),
+    ({"total_input_tokens": 5, "total_cached_tokens": 9, "total_tool_use_tokens": 2}, (2, None, 9)),
+    ({"total_thought_tokens": 3}, (None, 3, None)),
+    ({"total_input_tokens": "5", "grounding_tool_count": [{"type": "google_search", "count": 1}]}, None),
 )
 def test_thoughts_are_output_and_what_is_cached_is_no_input(usage, counts):
     found = tokens(usage)
@@ -200,24 +196,22 @@ RESULT = {"type": "function_result", "call_id": "c1", "name": "weather", "result
 
 @for_each(
     ("given", "prompt", "answered"),
-    [
-        ("Hello", "Hello", None),
-        (text("Hello"), "Hello", None),
-        ([text("Hello"), IMAGE], "Hello", None),
-        ([IMAGE], None, None),
-        ([step("user_input", text("first"), text("Hello"))], "Hello", None),
-        ([step("user_input") | {"content": "Hello"}], "Hello", None),
-        ([{"role": "user", "content": "Hello"}], "Hello", None),
-        ([{"role": "user", "content": [text("Hello")]}], "Hello", None),
-        ([step("user_input", text("first")), step("model_output", text("so"))], None, None),
-        ([step("user_input", text("first")), {"type": "thought", "signature": "s"}, CALLED, RESULT], None, "c1"),
-        ([RESULT], None, "c1"),
-        ([step("user_input", text("first")), {"type": "google_search_result", "call_id": "g"}], None, None),
-        ("", None, None),
-        ([], None, None),
-        (7, None, None),
-        ([7, None], None, None),
-    ],
+    ("Hello", "Hello", None),
+    (text("Hello"), "Hello", None),
+    ([text("Hello"), IMAGE], "Hello", None),
+    ([IMAGE], None, None),
+    ([step("user_input", text("first"), text("Hello"))], "Hello", None),
+    ([step("user_input") | {"content": "Hello"}], "Hello", None),
+    ([{"role": "user", "content": "Hello"}], "Hello", None),
+    ([{"role": "user", "content": [text("Hello")]}], "Hello", None),
+    ([step("user_input", text("first")), step("model_output", text("so"))], None, None),
+    ([step("user_input", text("first")), {"type": "thought", "signature": "s"}, CALLED, RESULT], None, "c1"),
+    ([RESULT], None, "c1"),
+    ([step("user_input", text("first")), {"type": "google_search_result", "call_id": "g"}], None, None),
+    ("", None, None),
+    ([], None, None),
+    (7, None, None),
+    ([7, None], None, None),
 )
 def test_the_prompt_is_the_last_text_of_the_user(given, prompt, answered):
     results = (ToolResult(id="c1", bytes=len('{"sky": "grey"}'), is_error=False),) if answered else ()
@@ -232,24 +226,22 @@ def test_the_prompt_is_the_last_text_of_the_user(given, prompt, answered):
 
 @for_each(
     ("more", "found"),
-    [
-        ({"stream": True, "generation_config": {"max_output_tokens": 9}}, {"stream": True, "max_output_tokens": 9}),
-        ({"store": True}, {"uses_state": True}),
-        ({"previous_interaction_id": "v1_a"}, {"uses_state": True, "previous_response_id": "v1_a"}),
-        ({"environment": {"type": "remote"}}, {"uses_state": True}),
-        ({"background": True, "labels": {"team": "blue"}}, {"in_background": True, "tags": {"team": "blue"}}),
-        ({"agent": "deep-research"}, {"other_models": ("deep-research",)}),
-        ({"agent": "gemini-3"}, {}),
-        ({"agent_config": {"type": "antigravity", "model": "gemini-9"}}, {"other_models": ("gemini-9",)}),
-        ({"agent": "a", "agentConfig": {"model": "b"}}, {"other_models": ("a", "b")}),
-        ({"agent_config": {"model": 7}}, {"other_models": None}),
-        ({"agentConfig": {"model": "m" * 257}}, {"other_models": None}),
-        ({"previousInteractionId": "v1_a"}, {"uses_state": True, "previous_response_id": "v1_a"}),
-        ({"generation_config": None, "generationConfig": {"maxOutputTokens": 9}}, {"max_output_tokens": 9}),
-        ({"generation_config": {"max_output_tokens": 5, "maxOutputTokens": 9}}, {"max_output_tokens": 9}),
-        ({"continuation_token": "t"}, {"uses_state": True}),
-        ({"agent": {"name": "x"}, "labels": 7, "generation_config": []}, {}),
-    ],
+    ({"stream": True, "generation_config": {"max_output_tokens": 9}}, {"stream": True, "max_output_tokens": 9}),
+    ({"store": True}, {"uses_state": True}),
+    ({"previous_interaction_id": "v1_a"}, {"uses_state": True, "previous_response_id": "v1_a"}),
+    ({"environment": {"type": "remote"}}, {"uses_state": True}),
+    ({"background": True, "labels": {"team": "blue"}}, {"in_background": True, "tags": {"team": "blue"}}),
+    ({"agent": "deep-research"}, {"other_models": ("deep-research",)}),
+    ({"agent": "gemini-3"}, {}),
+    ({"agent_config": {"type": "antigravity", "model": "gemini-9"}}, {"other_models": ("gemini-9",)}),
+    ({"agent": "a", "agentConfig": {"model": "b"}}, {"other_models": ("a", "b")}),
+    ({"agent_config": {"model": 7}}, {"other_models": None}),
+    ({"agentConfig": {"model": "m" * 257}}, {"other_models": None}),
+    ({"previousInteractionId": "v1_a"}, {"uses_state": True, "previous_response_id": "v1_a"}),
+    ({"generation_config": None, "generationConfig": {"maxOutputTokens": 9}}, {"max_output_tokens": 9}),
+    ({"generation_config": {"max_output_tokens": 5, "maxOutputTokens": 9}}, {"max_output_tokens": 9}),
+    ({"continuation_token": "t"}, {"uses_state": True}),
+    ({"agent": {"name": "x"}, "labels": 7, "generation_config": []}, {}),
 )
 def test_what_a_request_asks_for_is_read(more, found):
     expected = RequestSummary(model="gemini-3", user_prompt=UserPrompt(prompt="Hello"))
@@ -263,13 +255,11 @@ def test_an_agent_stands_in_the_place_of_a_model():
 
 @for_each(
     ("body", "said"),
-    [
-        (b'{"input": "Hello"}', "model is required"),
-        (b'{"agent": ["x"], "input": "Hello"}', "model is required"),
-        (b'{"agent": "a", "agent": "b", "input": "Hello"}', "agent is there more than once"),
-        (b'{"model": "a", "agentConfig": {}, "agentConfig": {"model": "b"}}', "agentconfig is there more than once"),
-        (b"[]", "not usable"),
-    ],
+    (b'{"input": "Hello"}', "model is required"),
+    (b'{"agent": ["x"], "input": "Hello"}', "model is required"),
+    (b'{"agent": "a", "agent": "b", "input": "Hello"}', "agent is there more than once"),
+    (b'{"model": "a", "agentConfig": {}, "agentConfig": {"model": "b"}}', "agentconfig is there more than once"),
+    (b"[]", "not usable"),
 )
 def test_a_request_names_one_model_or_agent(body, said):
     with pytest.raises(InvalidRequestError, match=said):

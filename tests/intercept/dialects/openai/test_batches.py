@@ -44,7 +44,7 @@ def test_a_response_without_an_id_is_named_by_its_request():
     )
 
 
-@for_each("body", [{"usage": {}}, {"usage": None}, {"model": ""}, {"model": "m" * 257}, {"model": 7}])
+@for_each("body", {"usage": {}}, {"usage": None}, {"model": ""}, {"model": "m" * 257}, {"model": 7})
 def test_without_a_model_or_tokens_there_is_nothing_to_record(body):
     assert read_line(line(**body)) is None
 
@@ -87,7 +87,7 @@ def test_a_completed_upload_is_named_by_its_file_however_it_is_cut(size):
     assert (reading.response_id, reading.complete, reading.token_usages) == ("file-1", True, ())
 
 
-@for_each("file", [None, {}, {"id": ""}, {"id": 7}, {"id": "f" * 1000}, "file-1"], ids=lambda file: str(file)[:20])
+@for_each("file", None, {}, {"id": ""}, {"id": 7}, {"id": "f" * 1000}, "file-1", ids=lambda file: str(file)[:20])
 def test_an_upload_without_a_file_keeps_its_own_name(file):
     assert completed(json.dumps({"id": "upload_1", "file": file}).encode()).response_id == "upload_1"
 

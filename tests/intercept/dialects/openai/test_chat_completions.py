@@ -29,31 +29,29 @@ def tool_delta(index, arguments=None, **fields):
 
 @for_each(
     ("messages", "prompt"),
-    [
-        ([{"role": "user", "content": "Hi"}], "Hi"),
-        ([{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}], None),
-        ([{"role": "user", "content": "Hi"}, {"role": "user", "content": " "}], " "),
-        ([{"role": "developer", "content": "Hi"}], None),
-        ([{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}], "b"),
-        (
-            [
-                {
-                    "role": "user",
-                    "content": [
-                        {"type": "text", "text": "a"},
-                        {"type": "text", "text": ""},
-                        {"type": "file", "text": "c"},
-                    ],
-                }
-            ],
-            "a",
-        ),
-        ([{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}], None),
-        ([{"role": "user", "content": ""}], None),
-        ([{"role": "user", "content": None}], None),
-        ([{"role": "user", "content": {"type": "text", "text": "a"}}], None),
-        (None, None),
-    ],
+    ([{"role": "user", "content": "Hi"}], "Hi"),
+    ([{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}], None),
+    ([{"role": "user", "content": "Hi"}, {"role": "user", "content": " "}], " "),
+    ([{"role": "developer", "content": "Hi"}], None),
+    ([{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}], "b"),
+    (
+        [
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "a"},
+                    {"type": "text", "text": ""},
+                    {"type": "file", "text": "c"},
+                ],
+            }
+        ],
+        "a",
+    ),
+    ([{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}], None),
+    ([{"role": "user", "content": ""}], None),
+    ([{"role": "user", "content": None}], None),
+    ([{"role": "user", "content": {"type": "text", "text": "a"}}], None),
+    (None, None),
 )
 def test_the_prompt_is_the_text_of_the_last_message_if_a_user_s(messages, prompt):
     assert plain(parse_request(request(messages=messages))) == RequestSummary(
@@ -63,12 +61,10 @@ def test_the_prompt_is_the_text_of_the_last_message_if_a_user_s(messages, prompt
 
 @for_each(
     ("message", "answered"),
-    [
-        ({"role": "tool", "tool_call_id": "call_1", "content": "x"}, "call_1"),
-        ({"role": "tool", "tool_call_id": "c" * 1000}, "c" * MAX_NAME),
-        ({"role": "tool", "tool_call_id": 1}, None),
-        ({"role": "assistant", "tool_call_id": "call_1"}, None),
-    ],
+    ({"role": "tool", "tool_call_id": "call_1", "content": "x"}, "call_1"),
+    ({"role": "tool", "tool_call_id": "c" * 1000}, "c" * MAX_NAME),
+    ({"role": "tool", "tool_call_id": 1}, None),
+    ({"role": "assistant", "tool_call_id": "call_1"}, None),
 )
 def test_a_tool_message_at_the_end_answers_a_tool_call(message, answered):
     messages = [{"role": "tool", "tool_call_id": "earlier"}, message]
@@ -128,12 +124,10 @@ def test_a_usage_is_found_however_it_is_spaced_and_spelled(space):
 
 @for_each(
     "options",
-    [
-        b'{"include_usage":false,"include_usage":true}',
-        b'{"include_usage":true,"Include_Usage":false}',
-        b'{"include_usage":true},"stream_options":{}',
-        b'{"include_usage":true},"Stream_Options":{}',
-    ],
+    b'{"include_usage":false,"include_usage":true}',
+    b'{"include_usage":true,"Include_Usage":false}',
+    b'{"include_usage":true},"stream_options":{}',
+    b'{"include_usage":true},"Stream_Options":{}',
 )
 def test_options_of_a_stream_that_can_be_read_in_two_ways_are_refused(options):
     with pytest.raises(InvalidRequestError, match=r"(include_usage|stream_options) is there more than once"):

@@ -123,15 +123,13 @@ def test_what_is_recorded_of_the_next_response_is_said_before_it():
 
 @for_each(
     ("response", "limit", "odd"),
-    [
-        (b'{"max_output_tokens":"64000"}', None, "max_output_tokens"),
-        (b'{"max_output_tokens":6.4e4}', None, "max_output_tokens"),
-        (b'{"max_output_tokens":5,"Max_Output_Tokens":9}', 9, "Max_Output_Tokens"),
-        (b'{"max_output_tokens":"inf","max_output_tokens":5}', 5, "max_output_tokens"),
-        (b'{"max_output_tokens":5,"x":{"max_output_tokens":"a"}}', 5, ""),
-        (b"{" + b'"a":1,' * MAX_MEMBERS + b'"max_output_tokens":5}', None, "response"),
-        (b"null", None, ""),
-    ],
+    (b'{"max_output_tokens":"64000"}', None, "max_output_tokens"),
+    (b'{"max_output_tokens":6.4e4}', None, "max_output_tokens"),
+    (b'{"max_output_tokens":5,"Max_Output_Tokens":9}', 9, "Max_Output_Tokens"),
+    (b'{"max_output_tokens":"inf","max_output_tokens":5}', 5, "max_output_tokens"),
+    (b'{"max_output_tokens":5,"x":{"max_output_tokens":"a"}}', 5, ""),
+    (b"{" + b'"a":1,' * MAX_MEMBERS + b'"max_output_tokens":5}', None, "response"),
+    (b"null", None, ""),
 )
 def test_a_limit_that_can_be_read_in_two_ways_is_named(response, limit, odd):
     event = read_client_event(b'{"type":"response.create","response":%b}' % response)

@@ -25,23 +25,21 @@ def call(number, **fields):
 
 @for_each(
     ("text", "prompt"),
-    [
-        ("Hi", "Hi"),
-        ("", None),
-        ([{"role": "user", "content": "Hi"}], "Hi"),
-        ([{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}], None),
-        ([{"role": "developer", "content": "Hi"}], None),
-        (
-            [{"role": "user", "content": [{"type": "input_text", "text": "a"}, {"type": "input_text", "text": "b"}]}],
-            "a\nb",
-        ),
-        ([{"role": "user", "content": [{"type": "input_image"}, {"type": "input_text", "text": "b"}]}], "b"),
-        ([{"role": "user", "content": [{"type": "output_text", "text": "a"}]}], None),
-        ([{"role": "user", "content": [{"type": "input_text", "text": None}]}], None),
-        ([{"role": "user", "content": []}], None),
-        ([{"type": "item_reference", "id": "x"}], None),
-        (7, None),
-    ],
+    ("Hi", "Hi"),
+    ("", None),
+    ([{"role": "user", "content": "Hi"}], "Hi"),
+    ([{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}], None),
+    ([{"role": "developer", "content": "Hi"}], None),
+    (
+        [{"role": "user", "content": [{"type": "input_text", "text": "a"}, {"type": "input_text", "text": "b"}]}],
+        "a\nb",
+    ),
+    ([{"role": "user", "content": [{"type": "input_image"}, {"type": "input_text", "text": "b"}]}], "b"),
+    ([{"role": "user", "content": [{"type": "output_text", "text": "a"}]}], None),
+    ([{"role": "user", "content": [{"type": "input_text", "text": None}]}], None),
+    ([{"role": "user", "content": []}], None),
+    ([{"type": "item_reference", "id": "x"}], None),
+    (7, None),
 )
 def test_the_prompt_is_the_input_s_text_or_that_of_its_last_item_if_a_user_s(text, prompt):
     assert plain(parse_request(request(input=text))) == RequestSummary(
@@ -51,16 +49,14 @@ def test_the_prompt_is_the_input_s_text_or_that_of_its_last_item_if_a_user_s(tex
 
 @for_each(
     ("item", "answered"),
-    [
-        ({"type": "function_call_output", "call_id": "call_1", "output": "x"}, "call_1"),
-        ({"type": "custom_tool_call_output", "call_id": "call_1"}, "call_1"),
-        ({"type": "apply_patch_call_output", "call_id": "call_1", "id": "apco_1", "status": "completed"}, "call_1"),
-        ({"type": "local_shell_call_output", "id": "call_1"}, "call_1"),
-        ({"type": "function_call_output", "call_id": "c" * 1000}, "c" * MAX_NAME),
-        ({"type": "function_call_output", "call_id": []}, None),
-        ({"type": "function_call", "call_id": "call_1"}, None),
-        ({"type": ["function_call_output"], "call_id": "call_1"}, None),
-    ],
+    ({"type": "function_call_output", "call_id": "call_1", "output": "x"}, "call_1"),
+    ({"type": "custom_tool_call_output", "call_id": "call_1"}, "call_1"),
+    ({"type": "apply_patch_call_output", "call_id": "call_1", "id": "apco_1", "status": "completed"}, "call_1"),
+    ({"type": "local_shell_call_output", "id": "call_1"}, "call_1"),
+    ({"type": "function_call_output", "call_id": "c" * 1000}, "c" * MAX_NAME),
+    ({"type": "function_call_output", "call_id": []}, None),
+    ({"type": "function_call", "call_id": "call_1"}, None),
+    ({"type": ["function_call_output"], "call_id": "call_1"}, None),
 )
 def test_an_output_at_the_end_answers_a_tool_call(item, answered):
     items = [{"type": "function_call_output", "call_id": "earlier"}, item]

@@ -18,21 +18,17 @@ from tests.cases import for_each
 
 @for_each(
     ("message", "event", "is_request"),
-    [
-        (b'{"type":"response.create","model":"m"}', ClientEvent("response.create"), True),
-        (b'{"type":"response.create","generate":false}', ClientEvent("response.create", generate=False), True),
-        (b'{"type":"response.steer","stream_id":"a"}', ClientEvent("response.steer", "a"), True),
-        (b'{"type":"response.processed"}', ClientEvent("response.processed"), False),
-        (b'{"type":7}', ClientEvent(), False),
-    ],
+    (b'{"type":"response.create","model":"m"}', ClientEvent("response.create"), True),
+    (b'{"type":"response.create","generate":false}', ClientEvent("response.create", generate=False), True),
+    (b'{"type":"response.steer","stream_id":"a"}', ClientEvent("response.steer", "a"), True),
+    (b'{"type":"response.processed"}', ClientEvent("response.processed"), False),
+    (b'{"type":7}', ClientEvent(), False),
 )
 def test_what_a_client_sends_is_told_apart(message, event, is_request):
     assert (read_client_event(message), event.is_request) == (event, is_request)
 
 
-@for_each(
-    "message", [b"", b"[]", b"{}", b"nothing", b'"text"', b'{"type":NaN}', b'{"type":7,"Type":"response.create"}']
-)
+@for_each("message", b"", b"[]", b"{}", b"nothing", b'"text"', b'{"type":NaN}', b'{"type":7,"Type":"response.create"}')
 def test_what_is_no_event_is_none(message):
     assert read_client_event(message) is None
     assert read_server_event(message) == ServerEvent()

@@ -42,13 +42,11 @@ def test_a_form_names_its_model_and_that_of_an_svg():
 
 @for_each(
     ("reported", "expected"),
-    [
         (USAGE, usage(input_tokens=8, usage=USAGE)),
         ({"input_tokens": 3, "output_tokens": 4}, usage(input_tokens=3, output_tokens=4, usage={"input_tokens": 3, "output_tokens": 4})),
         ({"total_tokens": 5}, usage(input_tokens=5, usage={"total_tokens": 5})),
         ({"search_units": 1}, usage(usage={"search_units": 1})),
         ({}, None),
-    ],
 )  # fmt: skip
 def test_the_tokens_are_those_of_each_vendors_usage(reported, expected):
     assert tokens(reported) == expected
@@ -68,8 +66,8 @@ def test_coheres_usage_stands_in_its_meta(meta, input_tokens, kept):
     assert reading == Reading(response_id="r", complete=True, token_usages=(result,))
 
 
-@for_each("size", [1, 1000, 10**9])
-@for_each("padding", [10, MAX_TAIL_BYTES, 5 * MAX_TAIL_BYTES])
+@for_each("size", 1, 1000, 10**9)
+@for_each("padding", 10, MAX_TAIL_BYTES, 5 * MAX_TAIL_BYTES)
 def test_the_usage_is_found_behind_a_body_of_any_length_however_it_is_cut(padding, size):
     body = json.dumps({"data": "x" * padding, "model": "small", "usage": USAGE}).encode()
     reading = read(*[body[at : at + size] for at in range(0, len(body), size)])

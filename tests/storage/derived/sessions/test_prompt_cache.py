@@ -65,14 +65,12 @@ def test_a_call_that_reads_what_the_one_before_had_cached_lost_nothing():
 
 @for_each(
     ("now", "where"),
-    [
-        (blocks("abcd", tools="xu"), {"cause": "changed", "kind": "tools", "index": 0}),
-        (blocks("abcd", tools="ut"), {"cause": "reordered", "kind": "tools", "index": 0}),
-        (blocks("abcd", tools="tu", system="z"), {"cause": "changed", "kind": "system", "index": 0}),
-        (blocks("axbcd", tools="tu"), {"cause": "inserted", "kind": "message", "index": 1}),
-        (blocks("b", tools="tu"), {"cause": "removed", "kind": "message", "index": 0}),
-        (blocks("abcd", tools="tu"), {"cause": "evicted"}),
-    ],
+    (blocks("abcd", tools="xu"), {"cause": "changed", "kind": "tools", "index": 0}),
+    (blocks("abcd", tools="ut"), {"cause": "reordered", "kind": "tools", "index": 0}),
+    (blocks("abcd", tools="tu", system="z"), {"cause": "changed", "kind": "system", "index": 0}),
+    (blocks("axbcd", tools="tu"), {"cause": "inserted", "kind": "message", "index": 1}),
+    (blocks("b", tools="tu"), {"cause": "removed", "kind": "message", "index": 0}),
+    (blocks("abcd", tools="tu"), {"cause": "evicted"}),
 )
 def test_a_call_that_did_not_lost_it_and_where_is_said(now, where):
     lost = losses(FIRST, call(2, 60, now, written=1200))
@@ -82,12 +80,10 @@ def test_a_call_that_did_not_lost_it_and_where_is_said(now, where):
 
 @for_each(
     ("long_lived", "after", "cause"),
-    [
-        (False, LIFETIME, "evicted"),
-        (False, LIFETIME + timedelta(seconds=1), "expired"),
-        (True, LONG_LIFETIME, "evicted"),
-        (True, LONG_LIFETIME + timedelta(seconds=1), "expired"),
-    ],
+    (False, LIFETIME, "evicted"),
+    (False, LIFETIME + timedelta(seconds=1), "expired"),
+    (True, LONG_LIFETIME, "evicted"),
+    (True, LONG_LIFETIME + timedelta(seconds=1), "expired"),
 )
 def test_without_a_change_the_lifetime_says_whether_it_expired(long_lived, after, cause):
     first = FIRST | {"long_lived": long_lived}
@@ -97,12 +93,10 @@ def test_without_a_change_the_lifetime_says_whether_it_expired(long_lived, after
 
 @for_each(
     ("read", "written", "fresh", "tokens", "usd"),
-    [
-        (0, 0, 1200, 1000, "0.002"),  # paid as input
-        (0, 400, 800, 1000, "0.0024"),  # 400 of it written
-        (900, 300, 0, 100, "0.0003"),
-        (0, 0, 30, 30, "0.00006"),  # no more than what was paid for
-    ],
+    (0, 0, 1200, 1000, "0.002"),  # paid as input
+    (0, 400, 800, 1000, "0.0024"),  # 400 of it written
+    (900, 300, 0, 100, "0.0003"),
+    (0, 0, 30, 30, "0.00006"),  # no more than what was paid for
 )
 def test_what_was_lost_costs_what_was_paid_instead(read, written, fresh, tokens, usd):
     lost = losses(FIRST, call(2, 9, blocks("abc", tools="tu"), read=read, written=written, fresh=fresh))[id_of(2)]

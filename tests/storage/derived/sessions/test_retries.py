@@ -31,13 +31,11 @@ def links(*calls, known=()):
 
 @for_each(
     "second",
-    [
-        call(2, fingerprint=b"other"),
-        call(2, at=1.5),
-        call(2, at=MAX_PAUSE.total_seconds() + 2.001),
-        call(2, presumed=True),
-        call(2, attempt=7),
-    ],
+    call(2, fingerprint=b"other"),
+    call(2, at=1.5),
+    call(2, at=MAX_PAUSE.total_seconds() + 2.001),
+    call(2, presumed=True),
+    call(2, attempt=7),
     ids=["another request", "before the first had ended", "too late", "an end that is presumed", "known before"],
 )
 def test_nothing_else_is_a_retry(second):

@@ -31,28 +31,26 @@ def problem(q):
 
 @for_each(
     ("q", "term"),
-    [
-        ("model:a,b", Term("model", ("a", "b"))),
-        ("-model:a", Term("model", ("a",), negated=True)),
-        ("tool:Bash", Term("tool", ("Bash",))),
-        ("token:ci", Term("token", ("ci",))),
-        ("group:research,ops", Term("group", ("research", "ops"))),
-        ("agent:Explore", Term("agent", ("Explore",))),
-        ("error:rate_limit_error", Term("error", ("rate_limit_error",))),
-        ("http:429,5xx", Term("http", (429, StatusClass(5)))),
-        ("end:upstream_timeout", Term("end", (EndReason.UPSTREAM_TIMEOUT,))),
-        ("-status:failed", Term("status", (Status.FAILED,), negated=True)),
-        ("streaming:true", Term("streaming", (True,))),
-        ("cost:>1", Term("cost", (Comparison("$gt", Decimal(1)),))),
-        ("cost:<=$0.05", Term("cost", (Comparison("$lte", Decimal("0.05")),))),
-        ("took:>10s", Term("took", (Comparison("$gt", Decimal(10_000)),))),
-        ("took:>=1.5", Term("took", (Comparison("$gte", Decimal(1_500)),))),
-        ("took:<500ms", Term("took", (Comparison("$lt", Decimal(500)),))),
-        ("tokens:>10k", Term("tokens", (Comparison("$gt", Decimal(10_000)),))),
-        ("tokens:0", Term("tokens", (Comparison("$eq", Decimal(0)),))),
-        ("-cache:<50%", Term("cache", (Comparison("$lt", Decimal("0.5")),), negated=True)),
-        ("-msg_01XFDUDYJgAACzvnptvVoYEL", Term("request_id", ("msg_01xfdudyjgaaczvnptvvoyel",), negated=True)),
-    ],
+    ("model:a,b", Term("model", ("a", "b"))),
+    ("-model:a", Term("model", ("a",), negated=True)),
+    ("tool:Bash", Term("tool", ("Bash",))),
+    ("token:ci", Term("token", ("ci",))),
+    ("group:research,ops", Term("group", ("research", "ops"))),
+    ("agent:Explore", Term("agent", ("Explore",))),
+    ("error:rate_limit_error", Term("error", ("rate_limit_error",))),
+    ("http:429,5xx", Term("http", (429, StatusClass(5)))),
+    ("end:upstream_timeout", Term("end", (EndReason.UPSTREAM_TIMEOUT,))),
+    ("-status:failed", Term("status", (Status.FAILED,), negated=True)),
+    ("streaming:true", Term("streaming", (True,))),
+    ("cost:>1", Term("cost", (Comparison("$gt", Decimal(1)),))),
+    ("cost:<=$0.05", Term("cost", (Comparison("$lte", Decimal("0.05")),))),
+    ("took:>10s", Term("took", (Comparison("$gt", Decimal(10_000)),))),
+    ("took:>=1.5", Term("took", (Comparison("$gte", Decimal(1_500)),))),
+    ("took:<500ms", Term("took", (Comparison("$lt", Decimal(500)),))),
+    ("tokens:>10k", Term("tokens", (Comparison("$gt", Decimal(10_000)),))),
+    ("tokens:0", Term("tokens", (Comparison("$eq", Decimal(0)),))),
+    ("-cache:<50%", Term("cache", (Comparison("$lt", Decimal("0.5")),), negated=True)),
+    ("-msg_01XFDUDYJgAACzvnptvVoYEL", Term("request_id", ("msg_01xfdudyjgaaczvnptvvoyel",), negated=True)),
 )
 def test_each_key_is_read(q, term):
     assert terms(q) == (term,)
@@ -60,40 +58,38 @@ def test_each_key_is_read(q, term):
 
 @for_each(
     ("q", "expected"),
-    [
-        ("cost:much", ("cost", 'has invalid value "much": it is a comparison with US dollars like >1 or <=0.05')),
-        ("cost:>-1", ("cost", 'has invalid value ">-1": it is a comparison with US dollars like >1 or <=0.05')),
+    ("cost:much", ("cost", 'has invalid value "much": it is a comparison with US dollars like >1 or <=0.05')),
+    ("cost:>-1", ("cost", 'has invalid value ">-1": it is a comparison with US dollars like >1 or <=0.05')),
+    (
+        "took:>10y",
+        ("took", 'has invalid value ">10y": it is a comparison with a duration like >10s, <500ms or >=2m'),
+    ),
+    (
+        "tokens:>1.5",
+        ("tokens", 'has invalid value ">1.5": it is a comparison with a number like >1000, <10k or >=2M'),
+    ),
+    (
+        "cache:<0.5",
+        ("cache", 'has invalid value "<0.5": it is a comparison with a percentage up to 100% like <50%'),
+    ),
+    (
+        "cache:>101%",
+        ("cache", 'has invalid value ">101%": it is a comparison with a percentage up to 100% like <50%'),
+    ),
+    ("http:6xx", ("http", 'has invalid value "6xx": it is an HTTP status like 429, or a class of them like 5xx')),
+    ("streaming:yes", ("streaming", 'has invalid value "yes": it is true or false')),
+    ("end:badly", ("end", f'has invalid value "badly": allowed are {", ".join(EndReason)}')),
+    (
+        "since:yesterday",
         (
-            "took:>10y",
-            ("took", 'has invalid value ">10y": it is a comparison with a duration like >10s, <500ms or >=2m'),
+            "since",
+            'has invalid value "yesterday": it is a time before now with a unit (s, m, h, d or w), like 15m, 24h or 7d',
         ),
-        (
-            "tokens:>1.5",
-            ("tokens", 'has invalid value ">1.5": it is a comparison with a number like >1000, <10k or >=2M'),
-        ),
-        (
-            "cache:<0.5",
-            ("cache", 'has invalid value "<0.5": it is a comparison with a percentage up to 100% like <50%'),
-        ),
-        (
-            "cache:>101%",
-            ("cache", 'has invalid value ">101%": it is a comparison with a percentage up to 100% like <50%'),
-        ),
-        ("http:6xx", ("http", 'has invalid value "6xx": it is an HTTP status like 429, or a class of them like 5xx')),
-        ("streaming:yes", ("streaming", 'has invalid value "yes": it is true or false')),
-        ("end:badly", ("end", f'has invalid value "badly": allowed are {", ".join(EndReason)}')),
-        (
-            "since:yesterday",
-            (
-                "since",
-                'has invalid value "yesterday": it is a time before now with a unit (s, m, h, d or w), like 15m, 24h or 7d',
-            ),
-        ),
-        ("cost:>1,<5", ("cost", "has one value; give it again to ask for a range, as in cost:>1 cost:<5")),
-        ("-since:24h", ("since", "has one value, and cannot be negated")),
-        ("since:1h,2h", ("since", "has one value, and cannot be negated")),
-        ("tool:a tool:b", ("tool", "provided more than once, found 2 times")),
-    ],
+    ),
+    ("cost:>1,<5", ("cost", "has one value; give it again to ask for a range, as in cost:>1 cost:<5")),
+    ("-since:24h", ("since", "has one value, and cannot be negated")),
+    ("since:1h,2h", ("since", "has one value, and cannot be negated")),
+    ("tool:a tool:b", ("tool", "provided more than once, found 2 times")),
 )
 def test_a_value_without_a_meaning_is_named_with_what_is_allowed(q, expected):
     key, detail = expected

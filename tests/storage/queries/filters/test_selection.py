@@ -14,7 +14,6 @@ def selected(search, visible_to=None):
 
 @for_each(
     ("search", "visible_to", "breakdown", "count_field", "indexes"),
-    [
         (search_of(), None, Breakdown.ALL, "interceptions", (BY_TIME, BY_TIME)),
         (search_of(status=Status.FAILED), None, Breakdown.ALL, "failed", (BY_TIME, BY_TIME)),
         (search_of(model="m"), None, Breakdown.COMBINATION, "interceptions", (BY_TIME, BY_COMBINATION)),
@@ -29,7 +28,6 @@ def selected(search, visible_to=None):
         (search_of(session_id="s", model="m"), None, None, "interceptions", (BY_LINK, BY_LINK)),
         (search_of(request_id="r", session_id="s"), ADA.id, None, "interceptions", (BY_REQUEST, BY_REQUEST)),
         (search_of(request_id="r", status=Status.IN_FLIGHT), None, None, "in_flight", (BY_REQUEST, BY_REQUEST)),
-    ],
 )  # fmt: skip
 def test_the_smallest_rollups_and_the_narrowest_index_are_chosen(
     *, search, visible_to, breakdown, count_field, indexes

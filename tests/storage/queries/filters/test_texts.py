@@ -19,16 +19,14 @@ def document(*prompts, recording=None, error=None, response=None):
 
 @for_each(
     ("text", "words"),
-    [
-        ("Hello, World!", ["hello", "world"]),
-        ("foo_bar.py:12", ["foo", "bar", "py", "12"]),
-        ("Straße STRASSE", ["strasse", "strasse"]),
-        ("Cafe\u0301 Café", ["café", "café"]),
-        ("\ufb01le \uff21\uff22", ["file", "ab"]),
-        ("パスワード", ["パ", "ス", "ワ", "ー", "ド"]),
-        ("sk-ant-api03", ["sk", "ant", "api03"]),
-        ("", []),
-    ],
+    ("Hello, World!", ["hello", "world"]),
+    ("foo_bar.py:12", ["foo", "bar", "py", "12"]),
+    ("Straße STRASSE", ["strasse", "strasse"]),
+    ("Cafe\u0301 Café", ["café", "café"]),
+    ("\ufb01le \uff21\uff22", ["file", "ab"]),
+    ("パスワード", ["パ", "ス", "ワ", "ー", "ド"]),
+    ("sk-ant-api03", ["sk", "ant", "api03"]),
+    ("", []),
 )
 def test_words_are_letters_and_digits_in_one_form(text, words):
     assert words_of(text) == words
