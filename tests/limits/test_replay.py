@@ -7,7 +7,7 @@ from limits.policies.policy import Budget, PolicyLimits, Rate, SharedLimits, Sha
 from limits.replay import STEP, Replay
 
 SECOND = 1000  # of a past call; limits are told nanoseconds
-SECOND_NS, MILLISECOND_NS = 10**9, 10**6
+SECOND_NS = 10**9
 DAY = 86_400 * SECOND
 ADA, BOB = UUID(int=1), UUID(int=2)
 

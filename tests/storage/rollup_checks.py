@@ -80,8 +80,8 @@ class Call:
         kept = {name: fields[name] for name in ("token_usages", "cost")}
         return RecordOperation.of(RecordAction.CHECKPOINT, self.id, kept)
 
-    def presumed_end(self, took=2):
-        fields = self._ending(None, took=took, end_reason=EndReason.SERVER_CRASHED)
+    def presumed_end(self):
+        fields = self._ending(None, end_reason=EndReason.SERVER_CRASHED)
         times = ("upstream_asked_at", "first_byte_at", "ended_at")
         kept = {name: fields[name] for name in ("schema_version", "status", "end_reason", *times)}
         document = {**self.document, **kept, **PRESUMED}
@@ -170,12 +170,12 @@ def belongs_to(document, breakdown):
         yield tuple(values[name] if name in names else None for name in NAMES)
 
 
-async def expected(database, breakdowns=tuple(Breakdown)):
+async def expected(database):
     """What the interceptions that have ended add up to."""
     sums = {}
     async for document in database.interceptions.find({"status": {"$ne": "in_flight"}}):
         totals = totals_of_call(document)
-        for breakdown in breakdowns:
+        for breakdown in Breakdown:
             for named in belongs_to(document, breakdown):
                 for bucket in Bucket:
                     at = bucket.floor(document["started_at"])

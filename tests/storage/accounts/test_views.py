@@ -42,12 +42,12 @@ async def people_of(identities):
     return [Author(await identities.add_user(name, role=role)) for name, role in roles.items()]
 
 
-def save(views, author, name="week", *, shared=False, page="explore"):
-    return views.add(author, name=name, page=page, query=QUERY, shared=shared)
+def save(views, author, name="week", *, shared=False):
+    return views.add(author, name=name, page="explore", query=QUERY, shared=shared)
 
 
-async def seen(views, author, page=None):
-    count, found = await views.page(author.user, page=page, limit=100, offset=0)
+async def seen(views, author):
+    count, found = await views.page(author.user, page=None, limit=100, offset=0)
     assert count == len(found)
     return [view.name for view in found]
 

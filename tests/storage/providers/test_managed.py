@@ -1,13 +1,11 @@
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pymongo
 import pytest
 from msgspec import structs
 
 from resources.providers import check_provider
-from storage.accounts import audit
 from storage.providers.documents import (
-    InvalidProviderError,
     NewKey,
     ProviderConflictError,
     ProviderSpec,
@@ -19,10 +17,8 @@ from upstream.credentials.access import credential_hint
 
 OLD, NEW = bytes(range(32)), bytes(range(32, 64))
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-LATER = NOON + timedelta(hours=1)
 EAST = ProviderSpec("east", "openai", "https://east.example/v1/")
-FIRST, SECOND = NewKey("sk-east-key-number-one-1111"), NewKey("sk-east-key-number-two-2222")
-COMMAND_LINE = {"id": None, "username": audit.COMMAND_LINE.name}
+FIRST = NewKey("sk-east-key-number-one-1111")
 CHANGED_MEANWHILE = "the provider east was changed at the same moment; please try again"
 
 
@@ -43,26 +39,7 @@ def manage(database, clock, sealer, check=check_provider):
 
 async def trail(database):
     """What was audited, in its order."""
-    return [document async for document in database.audit.find({}, {"_id": 0}).sort("at", 1)]
-
-
-def audited(action, at, actor=COMMAND_LINE, client_ip=None, **detail):
-    return {
-        "schema_version": 1,
-        "at": at,
-        "actor": actor,
-        "action": action,
-        "subject": None,
-        "detail": detail,
-        "client_ip": client_ip,
-    }
-
-
-async def refusal(requested):
-    """What is wrong, by field."""
-    with pytest.raises(InvalidProviderError) as refused:
-        await requested
-    return refused.value.problems
+    return [document["action"] async for document in database.audit.find().sort("at", 1)]
 
 
 async def conflict(requested):
@@ -101,7 +78,7 @@ async def test_keys_that_cannot_be_opened_are_not_sealed_again(managed, database
     with pytest.raises(SealError, match=r"^sealed with an encryption key that this server does not have: add it to "):
         await manage(database, clock, Sealer([NEW])).reseal()
     assert await managed.list_all() == [added]
-    assert await trail(database) == [audited("provider.added", NOON, provider="east")]
+    assert await trail(database) == ["provider.added"]
 
 
 async def test_a_provider_that_is_changed_meanwhile_is_not_sealed_again(managed, database, clock, mongodb_uri):
@@ -115,4 +92,4 @@ async def test_a_provider_that_is_changed_meanwhile_is_not_sealed_again(managed,
 
         assert await conflict(manage(database, clock, Sealer([NEW, OLD], random)).reseal()) == CHANGED_MEANWHILE
     assert await managed.find("east") == structs.replace(added, spec=structs.replace(EAST, region="eu"), revision=2)
-    assert await trail(database) == [audited("provider.added", NOON, provider="east")]
+    assert await trail(database) == ["provider.added"]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from storage.providers.sealing import Sealer, SealError
 
-OLD, NEW = bytes(range(32)), bytes(range(32, 64))
+OLD = bytes(range(32))
 OWNER = UUID("5696ce06-dafb-46d9-abac-4ba68b2ecaee")
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=600)
 

@@ -23,18 +23,18 @@ def at(number):
     return NOON + timedelta(seconds=number)
 
 
-async def fail(database, number, message, *, status=429, **changes):
+async def fail(database, number, message, **changes):
     calls = Calls(database)
     await calls.start(number, **changes)
     error = ProviderError(type="t", message=message)
-    await calls.end(number, EndReason.UPSTREAM_ERROR, upstream_status=status, error=error)
+    await calls.end(number, EndReason.UPSTREAM_ERROR, upstream_status=429, error=error)
 
 
-async def groups(database, search=None, *, visible_to=None, texts=True, **more):
+async def groups(database, search=None, **more):
     search = search or search_of(**RANGE, status=Status.FAILED)
-    failed = Question(NOON, NOON + timedelta(days=3), search.filter(), visible_to=visible_to)
+    failed = Question(NOON, NOON + timedelta(days=3), search.filter())
     refused = refusals_of(search)
-    return await read_errors(Questions(database, slice_calls=2), failed, refused, texts=texts, **more)
+    return await read_errors(Questions(database, slice_calls=2), failed, refused, texts=True, **more)
 
 
 async def test_many_days_are_read_in_parts_and_it_is_told_how_far_that_is(database, monkeypatch):

@@ -66,8 +66,8 @@ async def pass_(watcher, clock, seconds):
     await watcher.beat()
 
 
-async def call_of(database, call=CALL):
-    return await database.interceptions.find_one({"_id": call})
+async def call_of(database):
+    return await database.interceptions.find_one({"_id": CALL})
 
 
 @pytest.mark.expects_log(ENDED)

@@ -70,8 +70,8 @@ def query_of(*, visible_to=None, initiator_id=None, **fields):
     return CallQuery(search, search.filter(), visible_to)
 
 
-def says(*phrases, without=()):
-    return TextQuery(tuple(tuple(phrase.split()) for phrase in phrases), tuple(tuple(one.split()) for one in without))
+def says(*phrases):
+    return TextQuery(tuple(tuple(phrase.split()) for phrase in phrases))
 
 
 async def kept_in_segments(database, documents, cut):

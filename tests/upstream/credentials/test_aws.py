@@ -25,8 +25,8 @@ URL = "https://bedrock-runtime.eu-central-1.amazonaws.com/model/m%3A0/invoke?a=1
 TARGET = "/model/m%3A0/invoke?a=1"
 
 
-def authorizer(find=lambda: KEYS, monotonic=lambda: 0.0):
-    return AwsAuthorizer(find, SCOPE, lambda: NOW, monotonic)
+def authorizer(find=lambda: KEYS):
+    return AwsAuthorizer(find, SCOPE, lambda: NOW, lambda: 0.0)
 
 
 @pytest.mark.parametrize("size", [0, 10, 3_000_000])

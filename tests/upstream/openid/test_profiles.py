@@ -5,7 +5,6 @@ from tests.cases import for_each
 from upstream.openid.profiles import MAX_VALUES, NotAllowedError, Rules, read_profile
 
 CLAIMS = {"iss": "https://id.example", "sub": "s", "email": "ada@example.com", "email_verified": True}
-MAPPED = Rules(role_claim="roles", roles=(("admins", "owner"), ("bi", "reader")))
 
 
 def profile(rules=Rules(), **claims):  # noqa: B008 - it is frozen

@@ -42,9 +42,9 @@ class FixedAuthorizer:
         return [("Authorization", "Bearer fetched")]
 
 
-async def check(client, provider, type_=TYPE, path="", **more):
+async def check(client, provider, type_=TYPE, **more):
     """The results for a provider of that type at the address of the scripted one."""
-    return await check_provider(Provider("east", type_, provider.url + path, **more), client)
+    return await check_provider(Provider("east", type_, provider.url, **more), client)
 
 
 def sent(provider):

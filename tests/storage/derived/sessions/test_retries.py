@@ -20,10 +20,9 @@ def call(number, *, at=None, took=1, is_failed=True, fingerprint=b"f", **more):
     } | more
 
 
-def links(*calls, known=()):
+def links(*calls):
     """What is found of calls: each one's attempt and the one before, by number; and which have a retry now."""
-    failed = [one for one in (*known, *calls) if one["status"] == "failed"]
-    retried = find_retries(calls, failed)
+    retried = find_retries(calls, [one for one in calls if one["status"] == "failed"])
     found = {one["_id"]: (one["retry"]["attempt"], one["retry"].get("retry_of")) for one in calls if "retry" in one}
     assert {one["retry"].get("retry_of") for one in calls if "retry" in one} - {None} == set(retried)
     return found

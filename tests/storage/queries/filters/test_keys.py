@@ -15,7 +15,7 @@ from storage.queries.filters.words import InvalidSearchError
 from tests.cases import for_each
 
 NOW = datetime(2026, 11, 27, 12, 0, 0, 1500, tzinfo=UTC)
-ADA, BOB = UUID(int=1), UUID(int=2)
+ADA = UUID(int=1)
 
 
 def terms(q):
