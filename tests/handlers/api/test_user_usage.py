@@ -1,7 +1,5 @@
 """How near users are to every limit, and what is spent of budgets."""
 
-from __future__ import annotations
-
 import json
 import math
 from datetime import UTC, datetime, timedelta
@@ -163,13 +161,11 @@ async def test_budgets_are_listed_those_first_of_which_most_is_spent(running):
 
 @for_each(
     ("used", "pace", "used_up_at"),
-    [
-        (40, 20, "2026-12-22T12:00:00.000Z"),
-        (40, 5, None),  # it starts again before
-        (40, 0, None),
-        (100, 5, "2026-12-19T12:00:00.000Z"),
-        (0, 1e-9, None),  # later than any date
-    ],
+    (40, 20, "2026-12-22T12:00:00.000Z"),
+    (40, 5, None),  # it starts again before
+    (40, 0, None),
+    (100, 5, "2026-12-19T12:00:00.000Z"),
+    (0, 1e-9, None),  # later than any date
 )
 def test_a_budget_is_used_up_at_the_pace_of_the_last_days_or_not_before_its_period_ends(used, pace, used_up_at):
     limit = Limit(LimitKind.BUDGET, Rule.POLICY_BUDGET, Of.USER, "member:1", 100_000_000)

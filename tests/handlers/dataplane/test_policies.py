@@ -1,7 +1,5 @@
 """What policies mean for calls: who is refused, what they are told, and what is kept of it."""
 
-from __future__ import annotations
-
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace

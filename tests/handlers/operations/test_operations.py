@@ -3,8 +3,6 @@
 import json
 import re
 
-import pytest
-
 from handlers.operations.catalogue import OPERATIONS
 from handlers.operations.operation import SERVICE
 from storage.accounts.users import Role
@@ -46,7 +44,6 @@ def test_each_role_may_do_this_and_owners_alone_the_rest():
     assert may[Role.OWNER] == roles.keys()
 
 
-@pytest.mark.gen_test
 async def test_who_may_not_ask_is_told_who_may_and_nobody_without_a_token_is_told_anything(running):
     callers = {role: await running.user(role.value, role) for role in Role if role is not Role.OWNER}
     await running.bridge.groups.add("ci")

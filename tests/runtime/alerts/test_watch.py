@@ -37,7 +37,6 @@ def clock():
     return Clock(NOON)
 
 
-@pytest.mark.gen_test
 async def test_a_key_that_is_refused_a_circuit_and_a_job_are_told(clock):
     refusal = {"provider": "openai", "key": "sk-a...3f9c", "status": 401, "since": NOON, "calls": 3}
     assert await refused_keys(lambda: [refusal])() == [
@@ -60,7 +59,6 @@ async def test_a_key_that_is_refused_a_circuit_and_a_job_are_told(clock):
     assert await open_circuits(None, clock)() == []
 
 
-@pytest.mark.gen_test
 async def test_a_new_owner_is_told_however_they_were_made(database):
     def now():
         return datetime.now(UTC)
@@ -78,7 +76,6 @@ async def test_a_new_owner_is_told_however_they_were_made(database):
     assert len({alert.key for alert in alerts}) == 2
 
 
-@pytest.mark.gen_test
 async def test_the_digest_of_a_week_says_what_its_calls_cost(database, clock):
     monday = MIDNIGHT - timedelta(days=MIDNIGHT.weekday())
     calls = [Call(1), Call(2, second=1, model="claude"), Call(3, second=2, initiator=UUID(int=5))]
@@ -107,7 +104,6 @@ async def test_the_digest_of_a_week_says_what_its_calls_cost(database, clock):
 
 
 @pytest.mark.expects_log("alerts cannot be checked: MongoDB does not sum up costs")
-@pytest.mark.gen_test
 async def test_what_is_noticed_is_raised_once_whatever_else_fails(database, clock):
     found = [Alert(AlertType.CIRCUIT_OPEN, "job:1", {})]
 

@@ -122,7 +122,6 @@ def crew(io_loop, tmp_path, monkeypatch):
         assert one.living() == []
 
 
-@pytest.mark.gen_test
 async def test_what_a_worker_is_to_know_is_in_none_of_its_arguments_and_reaches_it_whole(crew, tmp_path):
     one = crew("serve")
     await one.supervisor.start()
@@ -145,7 +144,6 @@ async def test_what_a_worker_is_to_know_is_in_none_of_its_arguments_and_reaches_
         ("expire", f"a worker was killed by signal {signal.SIGRTMIN + 6} before it served"),
     ],
 )
-@pytest.mark.gen_test
 async def test_without_any_worker_that_serves_the_reason_is_told(crew, plan, reason):
     with pytest.raises(WorkerError) as error:
         await crew(plan, workers=2).supervisor.start()
@@ -153,7 +151,6 @@ async def test_without_any_worker_that_serves_the_reason_is_told(crew, plan, rea
 
 
 @pytest.mark.expects_log("^ERROR aibridge: no room for the spool$")
-@pytest.mark.gen_test
 async def test_a_worker_that_does_not_serve_is_tried_again_while_another_one_does(crew):
     two = crew("refuse serve", workers=2)
     await two.supervisor.start()
@@ -163,7 +160,6 @@ async def test_a_worker_that_does_not_serve_is_tried_again_while_another_one_doe
 
 @pytest.mark.expects_log("^ERROR aibridge: no room for the spool$")
 @pytest.mark.expects_log("^WARNING aibridge: worker [0-9]+ ended with exit code 4: starting another$")
-@pytest.mark.gen_test
 async def test_workers_that_do_not_last_are_replaced_after_ever_longer_pauses(crew):
     one = crew("die die refuse serve")
     await one.supervisor.start()
@@ -173,7 +169,6 @@ async def test_workers_that_do_not_last_are_replaced_after_ever_longer_pauses(cr
 
 
 @pytest.mark.expects_log("^WARNING aibridge: worker [0-9]+ was killed by SIGKILL: starting another$")
-@pytest.mark.gen_test
 async def test_a_worker_that_lasted_is_replaced_at_once(crew):
     one = crew("serve", times=[0, 60])
     await one.supervisor.start()
@@ -185,7 +180,6 @@ async def test_a_worker_that_lasted_is_replaced_at_once(crew):
 
 @pytest.mark.expects_log("^ERROR aibridge: no room for the spool$")
 @pytest.mark.expects_log("^ERROR aibridge: rolling restart stopped: the other workers stay$")
-@pytest.mark.gen_test
 async def test_workers_stay_when_a_new_one_does_not_serve_and_may_be_renewed_later(crew):
     two = crew("serve serve refuse serve", workers=2)
     await two.supervisor.start()
@@ -198,7 +192,6 @@ async def test_workers_stay_when_a_new_one_does_not_serve_and_may_be_renewed_lat
 
 
 @pytest.mark.expects_log("^WARNING aibridge: worker [0-9]+ was killed by SIGKILL: starting another$")
-@pytest.mark.gen_test
 async def test_a_seat_that_was_filled_meanwhile_is_not_taken_twice(crew, tmp_path):
     one = crew("serve hesitate serve")
     await one.supervisor.start()

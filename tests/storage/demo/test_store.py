@@ -38,7 +38,6 @@ async def counts_of(database):
     return {name: count for name, count in counts.items() if count}
 
 
-@pytest.mark.gen_test
 async def test_it_is_filled_in_beside_the_database_and_removed_without_a_trace(store, database):
     assert (await store.read()).state is DemoState.NONE
     steps = []
@@ -76,7 +75,6 @@ async def test_it_is_filled_in_beside_the_database_and_removed_without_a_trace(s
         await store.remove()
 
 
-@pytest.mark.gen_test
 async def test_what_it_leaves_no_job_to_do_is_as_the_job_would_have_done_it(store):
     await store.fill(await store.begin())
     calls = store.records.interceptions
@@ -90,7 +88,6 @@ async def test_what_it_leaves_no_job_to_do_is_as_the_job_would_have_done_it(stor
         assert {name: one.get(name) for name in LINKS} == {name: linked[one["_id"]].get(name) for name in LINKS}
 
 
-@pytest.mark.gen_test
 async def test_one_fills_it_in_at_a_time_until_that_was_broken_off(store, clock):
     first = await store.begin()
     with pytest.raises(IdentityConflictError, match="the demo company is being filled in or removed"):

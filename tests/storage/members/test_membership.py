@@ -34,7 +34,6 @@ async def ids(database):
     return {document["_id"] async for document in database.members.find()}
 
 
-@pytest.mark.gen_test
 async def test_a_heartbeat_is_written_in_the_database_s_time_until_the_process_leaves(database):
     before = datetime.now(UTC) - timedelta(milliseconds=1)
     one = member(database, host="$host", version="1.2")
@@ -66,7 +65,6 @@ async def test_a_heartbeat_is_written_in_the_database_s_time_until_the_process_l
 
 
 @pytest.mark.parametrize("about", [{"process_space": "another boot"}, {"process_space": None}, {}], ids=str)
-@pytest.mark.gen_test
 async def test_a_process_of_this_host_that_is_gone_is_known_to_be_from_its_id(database, about):
     gone = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
     await gone.wait()
@@ -79,7 +77,6 @@ async def test_a_process_of_this_host_that_is_gone_is_known_to_be_from_its_id(da
     await one.close()
 
 
-@pytest.mark.gen_test
 async def test_one_that_starts_in_the_folder_of_another_says_that_it_is_gone(database, tmp_path):
     clock = Clock()
     watcher, first = member(database, THIRD, clock), member(database, OTHER, folder=tmp_path)
@@ -101,7 +98,6 @@ async def test_one_that_starts_in_the_folder_of_another_says_that_it_is_gone(dat
         await one.close()
 
 
-@pytest.mark.gen_test
 async def test_a_folder_that_cannot_be_locked_keeps_nobody_out(database, tmp_path):
     (tmp_path / "file").touch()
     one = member(database, folder=tmp_path / "file")
@@ -110,7 +106,6 @@ async def test_a_folder_that_cannot_be_locked_keeps_nobody_out(database, tmp_pat
     await one.close()
 
 
-@pytest.mark.gen_test
 async def test_refused_keys_are_read_by_the_others_until_their_process_is_silent(database):
     clock = Clock()
     one, other = member(database, clock=clock), member(database, OTHER)
@@ -139,7 +134,6 @@ def test_a_pause_of_ones_own_is_no_silence_unless_it_goes_on():
     assert [without_answer(6) for _ in range(4)] == [False, False, False, True]
 
 
-@pytest.mark.gen_test
 async def test_it_outlives_an_outage_and_takes_nobody_for_dead_after_it(private_database, private_mongodb):
     clock, beaten = Clock(), asyncio.Event()
 
@@ -169,7 +163,6 @@ async def test_it_outlives_an_outage_and_takes_nobody_for_dead_after_it(private_
     await one.close()
 
 
-@pytest.mark.gen_test
 async def test_one_whose_heartbeats_are_refused_says_so(mongodb_uri):
     reader = Database.connect(mongodb_uri, "local")  # nothing can be written to this one with a majority
     with pytest.raises(DatabaseRefusalError, match=r"^MongoDB does not take heartbeats: "):

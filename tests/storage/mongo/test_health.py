@@ -56,7 +56,6 @@ def watching(io_loop, health):
 
 @pytest.mark.expects_log(r"^WARNING storage\.mongo\.health: the database is unavailable: gone$")
 @pytest.mark.usefixtures("watching")
-@pytest.mark.gen_test
 async def test_an_outage_and_its_end_are_logged_once(health, probe, caplog):
     caplog.set_level("INFO")
     probe.fails = True
@@ -72,7 +71,6 @@ async def test_an_outage_and_its_end_are_logged_once(health, probe, caplog):
 
 
 @pytest.mark.expects_log(r"^WARNING storage\.mongo\.health: nothing is done for now: too slow$")
-@pytest.mark.gen_test
 async def test_an_available_database_that_is_too_slow_is_logged_once_a_row(health, log_watch):
     for rows in (1, 2):
         for _ in range(3):
@@ -83,7 +81,6 @@ async def test_an_available_database_that_is_too_slow_is_logged_once_a_row(healt
             pass
 
 
-@pytest.mark.gen_test
 async def test_what_fails_within_a_bound_is_reported_and_named(database):
     for error, text, lost in (
         (AutoReconnect("connection closed"), "MongoDB is unavailable: connection closed", True),
@@ -117,7 +114,6 @@ async def _not_answered():
 
 
 @pytest.mark.parametrize("error", [NetworkTimeout("timed out"), None])
-@pytest.mark.gen_test
 async def test_of_a_slow_question_a_probe_says_whether_the_database_is_lost(database, monkeypatch, error):
     monkeypatch.setattr("storage.mongo.database.SLACK_SECONDS", 0)
     monkeypatch.setattr("storage.mongo.database.PING_SECONDS", 60)

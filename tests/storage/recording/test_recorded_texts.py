@@ -56,7 +56,6 @@ class HeldTexts(Texts):
 
 @pytest.mark.expects_log(r"^WARNING storage\.recording\.outbox\.writer: records wait: ")
 @pytest.mark.parametrize("keep", [Keep.HASHED, Keep.NONE])
-@pytest.mark.gen_test
 async def test_what_is_not_to_be_kept_is_never_on_disk(unreachable, tmp_path, log_watch, keep):
     start, end = call(**dict.fromkeys(KINDS, keep))
     async with opened(unreachable, tmp_path, texts=Texts(b"secret")) as recorder:
@@ -73,7 +72,6 @@ async def test_what_is_not_to_be_kept_is_never_on_disk(unreachable, tmp_path, lo
     assert (b"hmac-sha256:" in written) is (keep is Keep.HASHED)
 
 
-@pytest.mark.gen_test
 async def test_a_flush_waits_for_texts_that_are_being_redacted(database, tmp_path):
     texts = HeldTexts()
     start, end = call(tool_inputs=Keep.HASHED)
@@ -89,7 +87,6 @@ async def test_a_flush_waits_for_texts_that_are_being_redacted(database, tmp_pat
     assert document["user_prompts"][0]["prompt"] == TEXT
 
 
-@pytest.mark.gen_test
 async def test_a_stopping_server_records_the_end_without_texts_that_were_not_redacted(database, tmp_path, monkeypatch):
     monkeypatch.setattr(recorder_module, "TEXT_SECONDS", 0.01)
     texts = HeldTexts()
@@ -106,7 +103,6 @@ async def test_a_stopping_server_records_the_end_without_texts_that_were_not_red
 
 
 @pytest.mark.expects_log(r"^ERROR storage\.recording\.recorder: texts of interception \S+ cannot be redacted")
-@pytest.mark.gen_test
 async def test_texts_that_cannot_be_redacted_are_not_recorded(database, tmp_path):
     texts = HeldTexts(ValueError("no pattern"))
     texts.may.set()

@@ -52,7 +52,6 @@ def started():
 
 
 @pytest.mark.expects_log("ERROR storage.recording.recorder: the end of interception 22222222-.* cannot be recorded")
-@pytest.mark.gen_test
 async def test_an_end_that_cannot_be_recorded_takes_none_with_it(database, tmp_path):
     async with opened(database, tmp_path / "spool") as recorder:
         start = interception(user_prompt=None)
@@ -62,7 +61,6 @@ async def test_an_end_that_cannot_be_recorded_takes_none_with_it(database, tmp_p
         assert (await settled(database, recorder))["response_id"] == "resp_1"
 
 
-@pytest.mark.gen_test
 async def test_the_first_end_stays(database, tmp_path):
     async with opened(database, tmp_path / "spool") as recorder:
         await recorder.start(interception())
@@ -71,7 +69,6 @@ async def test_the_first_end_stays(database, tmp_path):
         assert (await settled(database, recorder))["end_reason"] == "upstream_timeout"
 
 
-@pytest.mark.gen_test
 async def test_a_checkpoint_keeps_the_usage_so_far_as_partial(database, tmp_path):
     async with opened(database, tmp_path / "spool") as recorder:
         await recorder.start(interception())
@@ -97,7 +94,6 @@ async def test_a_checkpoint_keeps_the_usage_so_far_as_partial(database, tmp_path
 
 
 @pytest.mark.parametrize("when", ["before it is sent", "while it is sent"])
-@pytest.mark.gen_test
 async def test_a_start_whose_caller_left_is_ended(private_database, private_mongodb, commands, when, tmp_path):
     async with opened(private_database, tmp_path / "spool", strict=True) as recorder:
         private_mongodb.freeze()
@@ -114,7 +110,6 @@ async def test_a_start_whose_caller_left_is_ended(private_database, private_mong
         assert (document["ended_at"], document["presumed"]) == (LATER, True)
 
 
-@pytest.mark.gen_test
 async def test_the_end_that_a_caller_reports_after_it_left_wins(private_database, private_mongodb, tmp_path):
     async with opened(private_database, tmp_path / "spool", strict=True) as recorder:
         private_mongodb.freeze()
@@ -130,7 +125,6 @@ async def test_the_end_that_a_caller_reports_after_it_left_wins(private_database
 
 @pytest.mark.usefixtures("brief_outages")
 @pytest.mark.expects_log(UNAVAILABLE)
-@pytest.mark.gen_test
 async def test_a_refused_start_that_the_database_wrote_all_the_same_is_ended(
     private_database, private_mongodb, tmp_path
 ):
@@ -152,7 +146,6 @@ async def test_a_refused_start_that_the_database_wrote_all_the_same_is_ended(
 
 @pytest.mark.usefixtures("brief_outages")
 @pytest.mark.expects_log(UNAVAILABLE)
-@pytest.mark.gen_test
 async def test_a_call_is_recorded_wherever_in_it_the_database_goes_and_comes(
     private_database, private_mongodb, monkeypatch, tmp_path
 ):

@@ -159,7 +159,6 @@ async def test_one_more_sign_in_ends_the_one_used_longest_ago_and_no_token_made_
 INVALID = (400, {"error": "invalid_grant", "error_description": "refresh_token is not valid"})
 
 
-@pytest.mark.gen_test
 async def test_a_token_is_refreshed_once_whoever_of_its_user_asks_again(running):
     _, where = await running.get(f"{BASE}/.well-known/oauth-authorization-server", {})
     first = await fetch(running, where)
@@ -203,7 +202,6 @@ async def test_a_token_is_refreshed_once_whoever_of_its_user_asks_again(running)
     assert (await refresh(third), await refresh({"refresh_token": ""})) == (INVALID, INVALID)
 
 
-@pytest.mark.gen_test
 async def test_what_must_not_be_outlived_or_whose_user_was_removed_is_not_refreshed(running):
     _, where = await running.get(f"{BASE}/.well-known/oauth-authorization-server", {})
     grace = await running.user("grace") | {"Content-Type": "application/json"}

@@ -1,6 +1,5 @@
 """Servers that share limits while all of them reach the database."""
 
-import pytest
 from msgspec import structs
 
 from limits.limit import SLOT_RETRY_NS, Amounts, LimitKind
@@ -18,7 +17,6 @@ from tests.storage.admission.cluster.servers import (
 )
 
 
-@pytest.mark.gen_test
 async def test_of_a_burst_on_three_servers_the_limit_is_admitted(database):
     async with servers(3, database) as three:
         decisions = await burst(three, 100, [rate(100)])
@@ -29,7 +27,6 @@ async def test_of_a_burst_on_three_servers_the_limit_is_admitted(database):
         assert admitted(await burst(three, 30, [rate(1000, key="token:b")])) == 90
 
 
-@pytest.mark.gen_test
 async def test_a_request_that_one_limit_refuses_counts_for_none(database):
     async with servers(2, database) as (ada, bob):
         both = [rate(5), slots(50)]
@@ -42,7 +39,6 @@ async def test_a_request_that_one_limit_refuses_counts_for_none(database):
         assert admitted(await burst([bob], 60, [slots(50)])) == 45
 
 
-@pytest.mark.gen_test
 async def test_slots_are_shared_and_those_given_back_near_the_limit_are_free_at_once(database):
     async with servers(2, database) as (ada, bob):
         held = await burst([ada, bob], 10, [slots(8)])
@@ -56,7 +52,6 @@ async def test_slots_are_shared_and_those_given_back_near_the_limit_are_free_at_
         assert admitted(await burst([bob], 9, [slots(8)])) == 8
 
 
-@pytest.mark.gen_test
 async def test_a_burst_costs_two_commands_for_each_of_its_rounds(database):
     async with servers(2, database) as (ada, bob):
         limits = [slots(500), tokens(1_000), budget(5_000), rate(1_200)]
@@ -68,7 +63,6 @@ async def test_a_burst_costs_two_commands_for_each_of_its_rounds(database):
         assert (await bob.start(limits)).states[3].used == 104
 
 
-@pytest.mark.gen_test
 async def test_a_round_costs_one_command_where_little_is_used_and_every_ledger_was_just_read(database):
     async with servers(2, database) as (ada, bob):
         limits, costs, said = [slots(500), tokens(10_000), rate(1_000)], [], []
@@ -86,7 +80,6 @@ async def test_a_round_costs_one_command_where_little_is_used_and_every_ledger_w
         assert ada.commands - before == 2  # half is used
 
 
-@pytest.mark.gen_test
 async def test_a_limit_that_became_less_is_read_again_where_half_of_it_is_used(database):
     async with servers(1, database) as (ada,):
         decision = await ada.start([slots(500), tokens(10_000)])
@@ -102,7 +95,6 @@ async def test_a_limit_that_became_less_is_read_again_where_half_of_it_is_used(d
         assert ada.commands - before == 2
 
 
-@pytest.mark.gen_test
 async def test_what_another_limit_refuses_is_given_back_by_the_next_round(database):
     async with servers(2, database) as (ada, bob):
         await burst([ada], 5, [rate(100), slots(5)])
@@ -111,7 +103,6 @@ async def test_what_another_limit_refuses_is_given_back_by_the_next_round(databa
         assert admitted(await burst([bob], 100, [rate(100)])) == 95
 
 
-@pytest.mark.gen_test
 async def test_limits_of_one_ledger_count_a_request_once_each_with_its_own_maximum(database):
     async with servers(2, database) as (ada, bob):
         both = [rate(8), rate(5)]
@@ -121,7 +112,6 @@ async def test_limits_of_one_ledger_count_a_request_once_each_with_its_own_maxim
         assert admitted(await burst([ada], 9, [rate(8)])) == 3
 
 
-@pytest.mark.gen_test
 async def test_a_shadow_limit_refuses_nothing_and_is_told(database):
     async with servers(1, database) as (ada,):
         limits = [structs.replace(rate(2), shadow=True), slots(9)]

@@ -17,7 +17,6 @@ ROOT = Path(__file__).parents[4]
 
 
 @pytest.mark.parametrize("written", [True, False])
-@pytest.mark.gen_test
 async def test_a_round_without_an_answer_is_made_again_and_counts_once(database, written):
     async with servers(2, database) as (one, other):
         store, failed = one._store, []
@@ -40,7 +39,6 @@ async def test_a_round_without_an_answer_is_made_again_and_counts_once(database,
         assert admitted(await burst([other], 5, [rate(12)])) == 2
 
 
-@pytest.mark.gen_test
 async def test_a_request_that_leaves_while_it_waits_holds_nothing(database):
     async with servers(1, database) as (one,):
         waiting = [asyncio.ensure_future(one.start([slots(3)])) for _ in range(3)]

@@ -231,7 +231,6 @@ def test_every_group_is_what_its_calls_add_up_to(
     io_loop.run_sync(compare, timeout=60)
 
 
-@pytest.mark.gen_test
 async def test_the_slowest_groups_come_first(database):
     await count(
         database,
@@ -244,7 +243,6 @@ async def test_the_slowest_groups_come_first(database):
         assert response.count == 3
 
 
-@pytest.mark.gen_test
 async def test_tools_tags_and_errors_beside_agents_are_told_by_records(database):
     await count(database, Call(1), Call(2), Call(3), ends=[{}, {}, {"end_reason": EndReason.UPSTREAM_ERROR}])
     tools = [{"tool": "Bash"}, {"tool": "Read"}, {"tool": "Bash"}]
@@ -273,7 +271,6 @@ async def test_tools_tags_and_errors_beside_agents_are_told_by_records(database)
     }
 
 
-@pytest.mark.gen_test
 async def test_what_the_prompt_cache_lost_is_told_of_rollups_and_of_records(database):
     calls = Call(1, model="a"), Call(2, model="a", initiator=BOB), Call(3, model="b")
     ends = calls[0].end(), calls[1].end(end_reason=EndReason.UPSTREAM_TRUNCATED), calls[2].end()
@@ -293,7 +290,6 @@ async def test_what_the_prompt_cache_lost_is_told_of_rollups_and_of_records(data
         assert some.total.total["lost_tokens"] == 30
 
 
-@pytest.mark.gen_test
 async def test_until_when_all_is_counted_and_what_is_gone_is_told(database):
     await count(database, Call(1, second=60), Call(2, second=2 * DAY))
     counted = await counted_until(database)
@@ -311,7 +307,6 @@ async def test_until_when_all_is_counted_and_what_is_gone_is_told(database):
     assert (response.recorded_since, response.total.total["interceptions"]) == (MIDNIGHT + timedelta(days=2), 1)
 
 
-@pytest.mark.gen_test
 async def test_refusals_are_added_up(database):
     at = MIDNIGHT + timedelta(hours=1)
     rows = [("rate", ADA, 3), ("rate", BOB, 1), ("concurrency", ADA, 2)]
@@ -352,7 +347,6 @@ async def test_refusals_are_added_up(database):
     assert [one.key for one in changed.groups] == [("concurrency", ADA), ("rate", BOB), ("rate", ADA)]
 
 
-@pytest.mark.gen_test
 async def test_sessions_are_added_up_by_when_they_started(database):
     session = {"started_at": MIDNIGHT, "client": "x", "failures": 1, "interceptions": 3, "priced": 1, "input_tokens": 5}
     models = [["a"], ["a", "b"]]
@@ -372,7 +366,6 @@ async def test_sessions_are_added_up_by_when_they_started(database):
     assert [one.key for one in mine.groups] == [(ADA,)]
 
 
-@pytest.mark.gen_test
 async def test_what_takes_too_long_or_is_too_much_is_given_up(database, monkeypatch):
     await count(database, Call(1), Call(2, model="b"))
     monkeypatch.setattr(questions_module, "MAX_POINTS", 1)

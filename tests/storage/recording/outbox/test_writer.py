@@ -59,7 +59,6 @@ async def committing(outbox, commands):
 @pytest.mark.expects_log(
     rf"^ERROR storage\.recording\.outbox\.writer: MongoDB refuses the start of interception {UUID(int=1)}: error 15$"
 )
-@pytest.mark.gen_test
 async def test_a_refused_document_fails_alone(database, tmp_path):
     async with opened(database, tmp_path, strict=True) as outbox:
         operations = [start(0), start(1, secret=nested(300)), start(2)]
@@ -133,7 +132,6 @@ async def test_no_record_is_lost_or_doubled_by_an_outage_under_load(
 
 
 @pytest.mark.expects_log(UNAVAILABLE)
-@pytest.mark.gen_test
 async def test_a_strict_writer_refuses_while_the_database_is_unavailable(private_database, private_mongodb, tmp_path):
     async with opened(private_database, tmp_path / "spool", strict=True) as outbox:
         await outbox.write(start(1))
@@ -162,7 +160,6 @@ async def test_a_strict_writer_refuses_while_the_database_is_unavailable(private
 
 @pytest.mark.expects_log(UNAVAILABLE)
 @pytest.mark.expects_log(FULL)
-@pytest.mark.gen_test
 async def test_a_full_spool_refuses_starts_and_keeps_ends(private_database, private_mongodb, tmp_path):
     size = FRAME_BYTES + len(start(0).record)
     async with opened(private_database, tmp_path / "spool", max_bytes=20 * size, reserve_bytes=0) as outbox:
@@ -188,7 +185,6 @@ async def test_a_full_spool_refuses_starts_and_keeps_ends(private_database, priv
 
 
 @pytest.mark.usefixtures("patient")
-@pytest.mark.gen_test
 async def test_a_database_that_is_only_slow_does_not_fill_the_memory(
     private_database, private_mongodb, commands, tmp_path, monkeypatch
 ):
@@ -212,7 +208,6 @@ async def test_a_database_that_is_only_slow_does_not_fill_the_memory(
 @pytest.mark.expects_log(FULL)
 @pytest.mark.expects_log(rf"^ERROR storage\.recording\.outbox\.outbox: the end of interception {UUID(int=3)} is lost$")
 @pytest.mark.usefixtures("patient")
-@pytest.mark.gen_test
 async def test_without_a_spool_memory_is_bounded_too(
     private_database, private_mongodb, commands, tmp_path, monkeypatch
 ):
@@ -246,7 +241,6 @@ async def test_without_a_spool_memory_is_bounded_too(
 @pytest.mark.expects_log(
     r"^ERROR storage\.recording\.outbox\.writer: a record of the spool is not one of this version; it is left out$"
 )
-@pytest.mark.gen_test
 async def test_what_cannot_be_understood_does_not_hold_up_the_rest(database, tmp_path):
     left_behind(tmp_path, b"nothing", bson.encode({"action": "rename"}), start(1).record)
     async with opened(database, tmp_path) as outbox:
@@ -256,7 +250,6 @@ async def test_what_cannot_be_understood_does_not_hold_up_the_rest(database, tmp
 
 @pytest.mark.expects_log(r"^ERROR storage\.recording\.outbox\.writer: records cannot be written$")
 @pytest.mark.expects_log(r"^WARNING storage\.recording\.outbox\.writer: records wait: FileNotFoundError$")
-@pytest.mark.gen_test
 async def test_a_spool_that_cannot_be_read_is_tried_again(database, tmp_path):
     left_behind(tmp_path / "spool", start(1).record)
     file = tmp_path / "spool" / "0000000000000001.journal"
@@ -273,7 +266,6 @@ async def test_a_spool_that_cannot_be_read_is_tried_again(database, tmp_path):
 
 
 @pytest.mark.expects_log(UNAVAILABLE)
-@pytest.mark.gen_test
 async def test_closing_leaves_the_rest_to_the_spool_and_the_next_process(private_database, private_mongodb, tmp_path):
     outbox = Outbox(Spool(tmp_path / "spool"))
     writer = Writer(private_database, outbox)
@@ -291,7 +283,6 @@ async def test_closing_leaves_the_rest_to_the_spool_and_the_next_process(private
 
 
 @pytest.mark.usefixtures("patient")
-@pytest.mark.gen_test
 async def test_closing_in_the_middle_of_a_batch_loses_nothing_of_it(
     private_database, private_mongodb, commands, tmp_path
 ):
@@ -313,7 +304,6 @@ async def test_closing_in_the_middle_of_a_batch_loses_nothing_of_it(
 @pytest.mark.expects_log(FULL)
 @pytest.mark.expects_log(rf"^ERROR storage\.recording\.outbox\.outbox: the end of interception {UUID(int=1)} is lost$")
 @pytest.mark.usefixtures("patient")
-@pytest.mark.gen_test
 async def test_closing_says_what_the_spool_does_not_take(private_database, private_mongodb, commands, tmp_path):
     outbox = Outbox(Spool(tmp_path / "spool", max_bytes=0, reserve_bytes=0), strict=True)
     writer = Writer(private_database, outbox)
