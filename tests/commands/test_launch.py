@@ -14,7 +14,9 @@ from tests.command_line import invoke, refused, succeeded
 from tests.derived import derive
 from tests.handlers.dataplane.test_call_usage import OPUS, whole
 
-AGENT = """#!{python}
+# The first line of a program cannot name an interpreter in a folder with a space.
+AGENT = """#!/bin/sh
+"exec" "{python}" "$0" "$@"
 import json, os, sys, time
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen

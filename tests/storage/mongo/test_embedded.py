@@ -5,7 +5,7 @@ import signal
 import stat
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -39,16 +39,13 @@ def data_dir(tmp_path):
 
 
 async def write(mongodb, number):
-    database = Database.connect(mongodb.uri, "test")
-    await database.users.insert_one({"_id": number})
-    database.close()
+    with closing(Database.connect(mongodb.uri, "test")) as database:
+        await database.users.insert_one({"_id": number})
 
 
 async def read(mongodb):
-    database = Database.connect(mongodb.uri, "test")
-    numbers = [document["_id"] async for document in database.users.find().sort("_id")]
-    database.close()
-    return numbers
+    with closing(Database.connect(mongodb.uri, "test")) as database:
+        return [document["_id"] async for document in database.users.find().sort("_id")]
 
 
 async def refusal(data_dir):
