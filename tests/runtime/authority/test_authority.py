@@ -16,13 +16,30 @@ from limits.calendar import bounds_of
 from limits.limit import NOTHING, Amounts, BudgetPeriod, Limit, LimitKind, Of
 from limits.limiter import Limiter
 from runtime.authority import ServerAuthority, SupervisorLink, WorkerAuthority, WorkerLink
+from runtime.authority.link import MAX_LINE_BYTES
 from runtime.authority.messages import FromWorker, MessageReader, Start, ToWorker, encode
 from runtime.authority.worker import ANSWER_TICKS
 from tests.limits.clock import SECOND, Clock
 
 SLOTS = Limit(LimitKind.CONCURRENCY, Rule.CONCURRENCY, Of.SERVER, "server", 10)
 RATE = Limit(LimitKind.RATE, Rule.RATE, Of.TOKEN, "token:a", 100, window_ns=1000 * SECOND)
+TOKENS = Limit(LimitKind.TOKENS, Rule.USER_TOKENS, Of.USER, "user:a", 1000, window_ns=1000 * SECOND)
 NONSENSE = b"\0\0\0\1\xc1"
+
+
+class Waiting(LocalAuthority):
+    """Decides when its gate is open, as one does that has to ask somebody."""
+
+    def __init__(self):
+        super().__init__()
+        self.gate = asyncio.Event()
+        self.requested = asyncio.Semaphore(0)
+        self.start_now = lambda limits, reserve=NOTHING: None
+
+    async def start(self, limits, reserve=NOTHING):
+        self.requested.release()
+        await self.gate.wait()
+        return await super().start(limits, reserve)
 
 
 class Server:
@@ -103,6 +120,34 @@ async def test_what_one_loop_iteration_brings_goes_in_one_message(server):
     lower.close()
 
 
+async def test_tokens_that_a_worker_charged_bind_another_one(server):
+    (one, *_), (other, *_) = await server.worker(), await server.worker()
+    decision = await one.start((TOKENS,))
+    one.charge(decision.ticket, Amounts(600))
+    one.charge(decision.ticket, Amounts(1000))
+    one.end(decision.ticket)
+    await one.usage(1)  # answered after what was said before
+    refused = await other.start((TOKENS,))
+    assert (refused.ticket, refused.refused_by.used, refused.refused_by.remaining) == (None, 1000, 0)
+    assert 0 < refused.retry_after_ns <= 1000 * SECOND
+
+
+async def test_a_decision_that_takes_a_while_holds_no_other_up_and_may_be_given_up(io_loop):
+    waiting = Waiting()
+    server = Server(waiting)
+    authority, *_ = await server.worker()
+    starts = [asyncio.create_task(authority.start((SLOTS,))) for _ in range(3)]
+    for _ in starts:
+        await waiting.requested.acquire()
+    starts[1].cancel()
+    await authority.usage(1)  # answered after what was said before
+    waiting.gate.set()
+    decisions = [await starts[0], await starts[2]]
+    assert all(one.ticket for one in decisions)
+    assert len(waiting.limiter) == 2
+    await server.leave()
+
+
 async def test_a_worker_keeps_to_itself_what_a_supervisor_does_not_read(server):
     authority, upper, _ = await server.lone_worker()
     starts = []
@@ -152,6 +197,33 @@ async def test_a_worker_that_says_nonsense_is_given_up_with_what_it_held(server,
         pass
     assert await upper.first_line == b""
     assert len(server.local.limiter) == 0
+    theirs.close()
+
+
+@pytest.mark.expects_log("^ERROR runtime.authority.link: closing the link to a worker: ")
+async def test_two_requests_with_one_number_are_nonsense(server):
+    _, theirs = await server.raw()
+    theirs.send(b"\n" + encode(FromWorker(starts=[Start(1, (SLOTS,), NOTHING)] * 2)))
+    while await asyncio.get_running_loop().sock_recv(theirs, 1000):
+        pass
+    assert len(server.local.limiter) == 0
+    theirs.close()
+
+
+@pytest.mark.expects_log("^ERROR runtime.authority.link: closing the link to a worker: a worker begins with no line$")
+async def test_a_worker_that_begins_with_no_line_is_given_up(server):
+    upper, theirs = await server.raw()
+    theirs.send(bytes(MAX_LINE_BYTES + 1))
+    assert await upper.first_line is None
+    theirs.close()
+
+
+async def test_the_reason_why_a_worker_does_not_serve_arrives_in_pieces(server):
+    upper, theirs = await server.raw()
+    for piece in (b"no room for ", b"the spool", b"\n"):
+        theirs.send(piece)
+        await asyncio.sleep(0)
+    assert await upper.first_line == b"no room for the spool"
     theirs.close()
 
 
