@@ -202,3 +202,12 @@ async def test_a_seat_that_was_filled_meanwhile_is_not_taken_twice(crew, tmp_pat
     (tmp_path / "go").touch()
     await one.happened("SIGHUP 1")
     await until(lambda: one.living() == [2])
+
+
+@pytest.mark.expects_log("^ERROR aibridge: worker [0-9]+ does not end: killing it$")
+async def test_a_worker_that_does_not_end_in_time_is_killed(crew, monkeypatch):
+    monkeypatch.setattr(supervisor, "STOP_SECONDS", 0.1)
+    one = crew("deaf")
+    await one.supervisor.start()
+    await one.supervisor.stop()
+    assert one.living() == []
