@@ -65,7 +65,7 @@ def budget_headers(dialect: Dialect, states: Iterable[LimitState], now: datetime
         "representative-claim": "overage",
         "overage-status": status,
         "overage-reset": resets,
-        "overage-utilization": f"{min(int(part * 100) / 100, _MOST):.2f}",
+        "overage-utilization": f"{min(part, _MOST):.2f}",
     }
     if threshold is not None:
         told["overage-surpassed-threshold"] = str(threshold)

@@ -12,6 +12,8 @@ from uuid import UUID
 from msgspec import Struct
 from pymongo import DESCENDING
 
+from limits.calendar import bounds_of, from_ns, to_ns
+from limits.limit import BudgetPeriod
 from storage.accounts.audit import ANSWER_SECONDS
 from storage.accounts.events import Action
 from storage.accounts.groups import Groups
@@ -20,7 +22,6 @@ from storage.accounts.token_texts import is_secret, split_token
 from storage.accounts.token_uses import TokenUses
 from storage.accounts.user_accounts import UserAccounts
 from storage.accounts.users import Group, Person, Token, TokenUse, UnknownIdentityError, User, read_id
-from storage.derived.rollup import Bucket
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, page_of
 from storage.mongo.indexes import ANY_CASE, AUDIT_BY_TIME
@@ -76,13 +77,13 @@ class People:
         (person,) = await self._persons([await self._accounts.existing(user)])
         return person
 
-    async def spend_of(self, user: User) -> Decimal:
-        """What the calls of a user, or of the service tokens of a group, cost since the month began, in US dollars."""
-        return (await self._spend([user.id])).get(user.id, Decimal(0))
+    async def spend_of(self, user: User, period: BudgetPeriod = BudgetPeriod.MONTH) -> Decimal:
+        """What the calls of a user, or of the service tokens of a group, cost since the period began in UTC, in US dollars."""
+        return (await self._spend([user.id], period)).get(user.id, Decimal(0))
 
-    async def _spend(self, ids: Sequence[UUID]) -> dict[UUID, Decimal]:
-        today = Bucket.DAY.floor(self._now())
-        return await spend_by_user(self._questions, ids, today.replace(day=1), today + Bucket.DAY.length)
+    async def _spend(self, ids: Sequence[UUID], period: BudgetPeriod = BudgetPeriod.MONTH) -> dict[UUID, Decimal]:
+        begin, end = map(from_ns, bounds_of(period, "UTC", to_ns(self._now())))
+        return await spend_by_user(self._questions, ids, begin, end)
 
     async def _persons(self, users: Sequence[User]) -> list[Person]:
         ids = [user.id for user in users]

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from handlers.api.policies import book_of
 from handlers.api.sign_in.devices import (
@@ -30,6 +30,7 @@ from intercept.catalog import MESSAGES
 from intercept.ids import format_id
 from intercept.times import format_time
 from limits.desk import PERIODS, end_of, fullest, part_spent, severity_of
+from limits.limit import BudgetPeriod
 from limits.policies.managed_settings import checksum_of
 from limits.request_limits import Client
 from resources.fields import Time, doc
@@ -58,12 +59,22 @@ class DeskSettings(Struct):
     settings: Annotated[dict[str, Any], doc("As in `managed-settings.json`.")]
 
 
+class DeskSpend(Struct):
+    """What a user spent in a period without a budget, in cents of a US dollar."""
+
+    used_credits: Annotated[float, Meta(ge=0)]
+    limit: None = None
+    utilization: None = None
+
+
 class DeskMoney(Struct):
-    """What a user spends, in cents of a US dollar. Of the fullest budget; of the month where there is none."""
+    """What a user spends, in cents of a US dollar. Of the fullest budget; where there is none of the month, week and day."""
 
     monthly_limit: Annotated[float | None, doc("Whatever its period is.")]
     used_credits: Annotated[float, Meta(ge=0)]
     utilization: Annotated[float | None, doc("In per cent.")]
+    daily: DeskSpend | UnsetType = UNSET
+    weekly: DeskSpend | UnsetType = UNSET
     is_enabled: bool = True
     currency: str = "USD"
 
@@ -176,8 +187,8 @@ class UsageHandler(SignedInHandler):
         states = await bridge.overload.states([*limits.of_client(client), *limits.of_call(client)])
         self.set_header("Cache-Control", "no-store")
         if (state := fullest(states)) is None:
-            spent = await bridge.people.spend_of(identity.user)
-            self.send_json(DeskUsage(DeskMoney(None, float(spent * 100), None), []))
+            day, week, month = [float(await bridge.people.spend_of(identity.user, one) * 100) for one in BudgetPeriod]
+            self.send_json(DeskUsage(DeskMoney(None, month, None, DeskSpend(day), DeskSpend(week)), []))
             return
         limit, percent = state.limit, round(part_spent(state) * 100, 2)
         budget = DeskBudget(

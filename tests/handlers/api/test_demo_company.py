@@ -86,6 +86,7 @@ async def test_owners_alone_read_there_what_is_of_the_company_alone_and_change_n
     assert real["count"] == 0
     # nothing is changed there
     before = await contents(running.bridge.database), await contents(store.records)
+    assert (await running.request("PUT", f"{DEMO}/policies/everyone", {}, b"{}")).status == 401
     for method, path in operations():
         if method != "GET" and path != "limits/what-if":
             answer = await running.request(method, f"{DEMO}/{path}", running.headers, b"{}")

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from limits.policies.policy import Budget, Models, Policy, PolicyLimits
+from tests.derived import derive
 from tests.handlers.api.sign_in.test_desk import BASE, sign_in
 from tests.handlers.dataplane.test_call_usage import OPUS, OPUS_MICRO_DOLLARS, whole
 from tests.handlers.dataplane.test_policies import hold, own, rows
@@ -56,9 +57,17 @@ async def test_a_client_is_warned_of_its_budget_and_told_when_it_is_spent(runnin
         assert (money.pop("is_enabled"), money.pop("currency")) == (True, "USD")
         return money, usage["limits"]
 
-    assert await usage() == ({"monthly_limit": None, "used_credits": 0, "utilization": None}, [])
+    def spent(cents):
+        cents = pytest.approx(cents, abs=0.0001)  # a limit counts whole micro-dollars
+        period = {"limit": None, "used_credits": cents, "utilization": None}
+        return {"monthly_limit": None, "used_credits": cents, "utilization": None, "daily": period, "weekly": period}
+
+    assert await usage() == (spent(0), [])
     without = await make_call(headers)
     assert (without.status, told(without)) == (200, {})
+    await running.ended(1)
+    await derive(running.bridge.database)
+    assert await usage() == (spent(OPUS_MICRO_DOLLARS / 10_000), [])
     budget_of(running, 0.1)
     first = await make_call(headers)
     told_first = {"representative-claim": "overage", "status": "allowed", "overage-status": "allowed"}
