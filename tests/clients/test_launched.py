@@ -70,7 +70,7 @@ async def test_a_turn_with_a_tool_goes_through(running, client, case):
     running.upstream.scripts[:] = scripts
     file = program(*found)
     wrapper = client.home / "bin" / agent
-    client.configure(f"bin/{agent}", f'#!/bin/sh\nexec {"node " if file.suffix == ".js" else ""}{file} "$@"\n')
+    client.configure(f"bin/{agent}", f'#!/bin/sh\nexec {"node " if file.suffix == ".js" else ""}"{file}" "$@"\n')
     wrapper.chmod(0o755)
     login = {"token": running.token, "expires_at": int(time.time()) + 600}
     client.configure(".config/aibridge/logins.json", json.dumps({f"http://127.0.0.1:{running.port}": login}))
