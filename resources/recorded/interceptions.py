@@ -116,7 +116,10 @@ _ABSENT: Document = {
 
 _LISTS = ("user_prompts", "tool_usages", "model_thoughts")
 _NUMBER_OF = {name: number << 12 for number, name in enumerate((*_LISTS, "token_usages"), start=1)}
-"""Of a list with up to 4,096 entries. By number and index their ids differ from that of the call, in its random bits."""
+"""The numbers of the lists of a call, which have up to 4,096 entries each.
+
+The id of an entry is that of the call with this number and its index in the random bits.
+"""
 
 
 def _entries(document: Document, name: str) -> list[Document]:

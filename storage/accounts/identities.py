@@ -47,7 +47,7 @@ KEPT_REFRESHABLE = timedelta(days=30)
 """How long after its end a token can still be refreshed."""
 
 
-class Refreshed(NamedTuple):
+class RefreshedToken(NamedTuple):
     """A token that was refreshed, its text, and what refreshes it next."""
 
     token: Token
@@ -55,8 +55,8 @@ class Refreshed(NamedTuple):
     refresh: str
 
 
-def _refreshed(token: Token, refresh: str, nonce: str) -> Refreshed:
-    return Refreshed(token, *(derived_token(kind, token.id, refresh, nonce) for kind in ("token", "refresh")))
+def _refreshed(token: Token, refresh: str, nonce: str) -> RefreshedToken:
+    return RefreshedToken(token, *(derived_token(kind, token.id, refresh, nonce) for kind in ("token", "refresh")))
 
 
 class _NewToken(NamedTuple):
@@ -192,7 +192,7 @@ class Identities(UserAccounts):
             )
         return text
 
-    async def refresh_token(self, refresh: str, *, lasts: timedelta, client_ip: str = "") -> Refreshed:
+    async def refresh_token(self, refresh: str, *, lasts: timedelta, client_ip: str = "") -> RefreshedToken:
         """Give a token another secret, and another time to last, by what refreshes it; that is another text from then on.
 
         Several processes of a user have the same text and send it at the same time. So for `GRACE` the one before gives the
@@ -203,7 +203,7 @@ class Identities(UserAccounts):
         """
         token_id, nonce = refresh.partition("-")[0], new_token()
 
-        async def renew(session: Session) -> Refreshed:
+        async def renew(session: Session) -> RefreshedToken:
             now, found = self._now(), await self._database.tokens.find_one({"_id": token_id}, session=session)
             if found is None or "refresh" not in found:
                 raise InvalidTokenError(Reason.UNKNOWN)

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  
 
 
 def chosen(api):
-    """Those that come both ways and without an error, and that Python's own UTF-8 can have."""
+    """The conversations of an API that come as a stream and as a body, without an error, in what Python's UTF-8 can have."""
     return [
         one
         for one in conversations()

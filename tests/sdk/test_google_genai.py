@@ -112,7 +112,7 @@ QUEUED = {"id": "v1_a", "agent": "deep-research", "status": "in_progress"}
 
 
 def recorded_as(call):
-    """What of a record is the same however the response came."""
+    """The part of a record that is the same for a stream and for a body."""
     return (
         [one["prompt"] for one in call["user_prompts"]],
         [one["content"] for one in call["model_thoughts"]],
