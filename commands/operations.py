@@ -127,8 +127,6 @@ def resource(name: str, open_parts: OpenParts | None = None) -> click.Group:
 
 def name_of(operation: Operation) -> str:
     """What an operation is called as a command: the resource, and what is done with it. Empty where there is none."""
-    if operation.is_stream:
-        return ""
     if (named := NAMES.get(operation.function.__name__)) is not None:
         return named
     group = operation.path.partition("/")[0]

@@ -40,7 +40,6 @@ from storage.admission.cluster import ClusterAuthority
 from storage.demo.store import Demo, DemoStore
 from storage.derived.job import DerivedJob
 from storage.derived.refusal_recorder import RefusalRecorder
-from storage.live.live import Live
 from storage.mongo.clocks import Pause
 from storage.mongo.database import Database
 from storage.mongo.followed import Followed
@@ -119,7 +118,6 @@ class Bridge:
     refusal_recorder: RefusalRecorder
     sessions: Sessions
     questions: Questions
-    live: Live
     derived: DerivedJob
     upstream: UpstreamClient
     chat_usage: ChatUsage

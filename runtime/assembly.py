@@ -27,7 +27,6 @@ from runtime.storage import (
     make_identities,
     make_membership,
     open_access,
-    open_live,
     open_recorder,
     open_refusal_recorder,
     open_token_uses,
@@ -115,7 +114,6 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
     groups, token_uses = Groups(database, identities, now=now), open_token_uses(process)
     access = open_access(process)
     refusal_recorder = open_refusal_recorder(process)
-    live = open_live(process, identities)
     policies = await open_policies(database, settings.budget_timezone, now)
     return Bridge(
         settings=settings,
@@ -148,7 +146,6 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
         refusal_recorder=refusal_recorder,
         sessions=Sessions(database),
         questions=Questions(database),
-        live=live,
         derived=DerivedJob(
             *(database, add_entries, remove_entries), now=now, busy=lambda: process.lifecycle.in_flight > 0
         ),

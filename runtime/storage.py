@@ -9,7 +9,6 @@ from uuid import UUID
 
 from handlers.identity.access_recorder import AccessRecorder
 from intercept.restricted_texts import Texts
-from resources.recorded.interceptions import interception_as_json
 from runtime.jobs import Jobs
 from runtime.process import Process, now
 from settings import RecordPolicy, Settings
@@ -18,7 +17,6 @@ from storage.accounts.identities import Identities
 from storage.accounts.sign_in.sessions import SessionTimes
 from storage.accounts.token_uses import TokenUses
 from storage.derived.refusal_recorder import RefusalRecorder
-from storage.live.live import Live
 from storage.members.membership import Membership
 from storage.mongo.database import Database
 from storage.mongo.embedded import EmbeddedMongoDB
@@ -131,10 +129,3 @@ def open_refusal_recorder(process: Process) -> RefusalRecorder:
     waiting = "Rows and totals of refusals waiting in memory."
     process.metrics.watch("refusals_waiting", waiting, lambda: len(recorder))
     return recorder
-
-
-def open_live(process: Process, identities: Identities) -> Live:
-    """Open the live events of interceptions."""
-    live = Live(process.database, identities, interception_as_json)
-    process.stack.push_async_callback(live.close)
-    return live

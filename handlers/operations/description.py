@@ -15,7 +15,6 @@ from handlers.openapi.parts import (
     JSON,
     Described,
     header,
-    header_parameter,
     in_path,
     problem,
     query,
@@ -26,7 +25,6 @@ from handlers.operations.long_response import LINES
 from handlers.operations.operation import EVERYONE, NOTE_HEADER, Download, Noted, Operation, Tagged, by_path
 from resources.bodies import Readers
 
-LAST_EVENT_ID = header_parameter("Last-Event-ID", str, "Continue after the event with this id.")
 # The errors of every operation, and of those with a body.
 _ALWAYS = {
     "401": shared("Unauthorized"),
@@ -66,7 +64,6 @@ def _described(operation: Operation) -> Described:
         "parameters": [
             *(in_path(name, *_parted(kind)[:2]) for name, kind in operation.path_parameters.items()),
             *(_in_query(one, operation.query.readers) for one in structs.fields(operation.query)),
-            *([LAST_EVENT_ID] if operation.is_stream else []),
             *([IF_MATCH] if "versions" in operation.hints else []),
         ],
         "responses": dict(sorted(_responses(operation).items())),
@@ -108,8 +105,6 @@ def _responses(operation: Operation) -> dict[str, Described]:
 
 def _answer(operation: Operation, kind: Any, headers: dict[str, Described]) -> Described:
     """The answer by its media types: JSON, a file, or lines."""
-    if operation.is_stream:
-        return response("Events, until the client leaves.", {"text/event-stream": {"schema": str}})
     if kind is NoneType:
         return {"description": "It is done."}
     content: dict[str, Described] = {media: {"schema": str} for media in operation.media}

@@ -42,8 +42,6 @@ NO_CURSOR = "no {} with this id that you may see"
 NOT_JSON = "Send JSON, with Content-Type: application/json."
 TOO_LARGE = "The request body is larger than the allowed {} bytes."
 
-STREAM_HEADERS = {"Content-Type": "text/event-stream", "X-Accel-Buffering": "no", "Connection": "close"}
-
 _ENTITY_TAG = re.compile(r'(W/)?"([^"]*)"')
 
 
@@ -104,9 +102,6 @@ class OperationHandler(IdentifiedHandler):
         elif self.identity.user.role not in operation.who.roles:
             raise Problem(403, operation.refusal)
         arguments = operation.read_path(parts) | self._further(operation)
-        if operation.is_stream:
-            for name, value in STREAM_HEADERS.items():
-                self.set_header(name, value)
         with suppress(StreamClosedError):
             if operation.is_long and self.request.method != "HEAD":
                 await self._long.run(operation, arguments)
@@ -115,9 +110,7 @@ class OperationHandler(IdentifiedHandler):
 
     async def answer(self, operation: Operation, answer: Any) -> None:
         """Send what an operation returned."""
-        if operation.is_stream:
-            await self.flush()
-        elif isinstance(answer, Download):
+        if isinstance(answer, Download):
             await self._send_download(answer)
         elif isinstance(answer, Pieces):
             self.set_header("Content-Type", "application/json")
@@ -158,7 +151,7 @@ class OperationHandler(IdentifiedHandler):
             is_head=self.request.method == "HEAD",
             origin=f"{self.scheme}://{self.request.headers.get('Host', '')}",
         )
-        found["report"] = found["stream"] = self._long
+        found["report"] = self._long
         found["versions"] = self._versions
         return {name: value for name, value in found.items() if name in operation.hints}
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from tornado.iostream import StreamClosedError
 
-from handlers.lifecycle import SHUTTING_DOWN
 from handlers.operations.operation import Download, Operation
 from handlers.problems import Problem, stopping
 from intercept.records import EndReason
@@ -28,14 +26,12 @@ TOO_MANY_EXPORTS_OF_USER = (
     "You have {} export in progress, the maximum for one user. Please try again when it has ended."
 )
 
-TOO_MANY_TAILS_OF_USER = "You have {} live tails open, the maximum for one user. Please close one of them first."
-
 WATCH_SECONDS = 5.0
 """How often the token or session and the user of a long response are checked again."""
 
 
 class LongResponse:
-    """A response that may take long, and the `Report` or the `Stream` of its operation.
+    """A response that may take long, and the `Report` of its operation.
 
     With `Accept: application/x-ndjson` it is lines: the progress, and at last the result or what went wrong.
     """
@@ -44,9 +40,6 @@ class LongResponse:
         self._handler = handler
         self._until_left: asyncio.Timeout | None = None
         self.in_lines = LINES in handler.request.headers.get("Accept", "")
-        self.last_event_id: str = handler.request.headers.get("Last-Event-ID", "")
-        self.ending: Callable[[], None] | None = None
-        self._sending = False
 
     async def __call__(self, progress: msgspec.Struct | None = None) -> None:
         """Send how far it is, if the client takes lines.
@@ -61,17 +54,6 @@ class LongResponse:
             self._handler.write(msgspec.json.encode({"progress": progress}) + b"\n")
             await self._handler.send()
 
-    async def send(self, data: bytes) -> None:
-        """Send, and wait until the client has read it; raises as the flush of Tornado."""
-        self._handler.write(data)
-        self._sending = True
-        await self._handler.flush()
-        self._sending = False
-
-    def cut(self) -> None:
-        """Close the connection, so that the response does not look complete."""
-        self._handler.cut()
-
     async def run(self, operation: Operation, arguments: dict[str, Any]) -> None:
         """Run an operation and send its answer.
 
@@ -83,17 +65,13 @@ class LongResponse:
             Problem: 429, the user has another one in progress; 503, the server stops.
         """
         handler, bridge = self._handler, self._handler.bridge
-        if operation.is_stream and bridge.lifecycle.streams_closed:
-            raise Problem(503, SHUTTING_DOWN, {"Retry-After": "1"})
         if bridge.lifecycle.draining:
             raise stopping()
-        if operation.is_stream:
-            handler.acquire_share("user_live_tails", bridge.shares.live_tails, TOO_MANY_TAILS_OF_USER)
         if operation.shares:
             handler.acquire_share("user_exports", bridge.shares.exports, TOO_MANY_EXPORTS_OF_USER)
         if handler.cycle.ended:
             raise StreamClosedError
-        bridge.lifecycle.enter(self, long_lived=operation.is_stream)
+        bridge.lifecycle.enter(self)
         is_watched = bridge.real is None
         watch = asyncio.create_task(self._watch()) if is_watched else None  # noqa: TID251 - ends the response also where it fails
         try:
@@ -133,14 +111,7 @@ class LongResponse:
             pass
         except Exception:
             logger.exception("unexpected error: request_id=%s", handler.request_id)
-        self._end()  # unless it was cancelled: then the response has ended by itself
-
-    def _end(self) -> None:
-        """End the response; events end cleanly, unless the client does not read."""
-        if self.ending is None or self._sending:
-            self.cut()
-        else:
-            self.ending()
+        handler.cut()  # unless it was cancelled: then the response has ended by itself
 
     def leave(self) -> None:
         """The client has left: what is read for it ends."""
@@ -148,5 +119,5 @@ class LongResponse:
             self._until_left.reschedule(0)
 
     def stop(self, reason: EndReason) -> None:  # noqa: ARG002 - to the client it is the same whatever it was
-        """End, as the server stops."""
-        self._end()
+        """Close the connection, as the server stops: so the response does not look complete."""
+        self._handler.cut()

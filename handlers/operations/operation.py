@@ -156,29 +156,6 @@ class Report(Protocol):
         """
 
 
-class Stream(Protocol):
-    """Server-sent events to one client, until it leaves or takes nothing, or `ending` has ended them.
-
-    Attributes:
-        last_event_id: The event after which the client goes on; empty if it names none.
-        ending: What ends the events soon, as the server stops or their user may not have them any more. Until it is set,
-            the connection is closed then.
-    """
-
-    last_event_id: str
-    ending: Callable[[], None] | None
-
-    async def send(self, data: bytes) -> None:
-        """Send, and wait until the client has read it.
-
-        Raises:
-            StreamClosedError: The client has left.
-        """
-
-    def cut(self) -> None:
-        """Close the connection."""
-
-
 @dataclass(frozen=True)
 class ReadBy:
     """How a body is read that is no struct of its own: `Annotated[type, ReadBy(read, schema)]`."""
@@ -192,9 +169,9 @@ class Declaration:
     """Declares a function as an operation of the control plane.
 
     The function is given what it names: `ask` (an `Ask`), `query` (a `Query`), `body` (a `Body`, or see `ReadBy`),
-    `versions` (`Versions`), `report` (a `Report`), `stream` (a `Stream`), and the parts of the path. It returns a struct, a
-    list, a `Tagged` or `Noted` one, `Pieces` of one, a `Download`, or None. With a `report`, a `stream` or a download it may
-    take long: it ends with the server, when the client leaves, and when its user may no longer ask for it.
+    `versions` (`Versions`), `report` (a `Report`), and the parts of the path. It returns a struct, a list, a `Tagged` or
+    `Noted` one, `Pieces` of one, a `Download`, or None. With a `report` or a download it may take long: it ends with the
+    server, when the client leaves, and when its user may no longer ask for it.
 
     Its docstring is what `/openapi.json` says, and its first line also what others are told that they may not do.
 
@@ -273,18 +250,12 @@ class Operation(Declaration):
     @property
     def is_long(self) -> bool:
         """Whether it may take long."""
-        return self.shares or self.is_stream or "report" in self.hints or bool(self.media)
-
-    @property
-    def is_stream(self) -> bool:
-        """Whether it sends events."""
-        return "stream" in self.hints
+        return self.shares or "report" in self.hints or bool(self.media)
 
     @property
     def success(self) -> int:
         """The status of its answer."""
-        is_empty = self.answer[0] is NoneType and not self.is_stream
-        return self.status or (HTTPStatus.NO_CONTENT if is_empty else HTTPStatus.OK)
+        return self.status or (HTTPStatus.NO_CONTENT if self.answer[0] is NoneType else HTTPStatus.OK)
 
     @cached_property
     def query(self) -> type[Query]:

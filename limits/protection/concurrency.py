@@ -44,9 +44,6 @@ class ConcurrencyLimit:
             del self._in_use[key]
 
 
-MAX_LIVE_TAILS = 5
-"""Live tails of one user at the same time."""
-
 MAX_SOCKETS = 16
 """WebSockets of one user at the same time."""
 
@@ -63,14 +60,13 @@ MIN_REQUESTS = 8
 class UserShares:
     """The shares of all users. A key of each limit is a user.
 
-    Each is counted apart: a live tail takes nothing from the requests of the dashboard beside it.
+    Each is counted apart: an export takes nothing from the requests of the dashboard beside it.
 
     With `user_max_concurrency`, the calls of one user that may run at the same time, 0 is any number. `requests` are all
     other requests, until the client has taken the response.
     """
 
     def __init__(self, user_max_concurrency: int = 0) -> None:
-        self.live_tails = ConcurrencyLimit(MAX_LIVE_TAILS)
         self.exports = ConcurrencyLimit(MAX_EXPORTS)
         self.sockets = ConcurrencyLimit(MAX_SOCKETS)
         self.requests = ConcurrencyLimit(max(user_max_concurrency or DEFAULT_REQUESTS, MIN_REQUESTS))

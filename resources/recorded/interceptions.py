@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
-from msgspec.json import decode, encode
+from msgspec.json import decode
 
 from intercept.recording import Keep
 from intercept.records import CredentialKind, EndReason, Status, UsageSource
@@ -152,11 +152,6 @@ class InterceptionList(Struct):
             "`count` is then how many have them."
         ),
     ] = True
-
-
-def interception_as_json(document: Document, users: Mapping[UUID, User], texts: bool = True) -> bytes:
-    """Write what `Interception.of` makes; without `texts`, without those of people and models."""
-    return encode(Interception.of(document if texts else without_texts(document), users))
 
 
 _TEXTS: Mapping[str, str] = {"user_prompts": "prompt", "tool_usages": "input", "model_thoughts": "content"}

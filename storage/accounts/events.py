@@ -12,7 +12,6 @@ class Way(StrEnum):
     DETAIL = "detail"
     SESSION = "session"
     EXPORT = "export"
-    LIVE = "live"
     SEARCH = "search"
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from intercept.records import Status
-from storage.mongo.change_stream import Change, ChangeFilter
+from storage.mongo.change_stream import Change
 from storage.recording.operations import COSTS
 
 _ENDS: Final = {"operationType": {"$in": ["insert", "replace"]}, "fullDocument.status": {"$ne": Status.IN_FLIGHT.value}}
@@ -19,10 +19,8 @@ _CHANGES: Final = {"operationType": "update", "updateDescription.updatedFields.c
 _READ: Final = ("fullDocument", "documentKey", "clusterTime", "updateDescription.removedFields")
 _UPDATED: Final = [f"updateDescription.updatedFields.{name}" for name in (*COSTS, "was")]
 
-ENDS: Final = ChangeFilter(
-    ({"$match": {"$or": [_ENDS, _CHANGES]}}, {"$project": dict.fromkeys((*_READ, *_UPDATED), True)}), plain_ids=True
-)
-"""The changes of interceptions that are followed."""
+ENDS: Final = ({"$match": {"$or": [_ENDS, _CHANGES]}}, {"$project": dict.fromkeys((*_READ, *_UPDATED), True)})
+"""Finds the changes of interceptions that are followed."""
 
 
 class Ended(NamedTuple):

@@ -40,7 +40,7 @@ from storage.derived.recount import (
 from storage.derived.sessions.grouping import add_to_sessions, parents_of
 from storage.derived.totals import add_to_rollups
 from storage.members.membership import has_lease
-from storage.mongo.change_stream import Change, ChangeStream, ForgottenPositionError, InvalidPositionError
+from storage.mongo.change_stream import Change, ChangeStream, ForgottenPositionError
 from storage.mongo.clocks import Monotonic, Now, Pause
 from storage.mongo.database import Database, DatabaseUnavailableError, Session, with_plain_ids
 from storage.mongo.errors import is_of_content
@@ -275,7 +275,7 @@ class DerivedJob:
             self._stream = await ChangeStream.open(self._database, ENDS, self._position)
             if self._position is not None:
                 return
-        except (ForgottenPositionError, InvalidPositionError):
+        except ForgottenPositionError:
             self._stream = await ChangeStream.open(self._database, ENDS)
         async with self._database.within(BATCH_SECONDS, "derive figures"):
             self._recount = await recount_since(self._database, state)

@@ -3,15 +3,13 @@
 Made of commands rather than of the driver's own class: that takes an executor's thread for every single event (80 us of
 CPU instead of 18), and says only after its first wait where it stands.
 
-A position is the hexadecimal text of a resume token, those of events as well as those between them ("post batch"). It
-is a KeyString, which MongoDB made to be ordered as bytes, so positions compare as text: what comes later is greater.
+A position is the hexadecimal text of a resume token, those of events as well as those between them ("post batch").
 """
 
 from __future__ import annotations
 
 import contextlib
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import pymongo
@@ -23,43 +21,16 @@ from storage.mongo.database import Database, DatabaseUnavailableError, Session, 
 BATCH = 100
 """Most events that are read at a time; of all together MongoDB sends 16 MiB."""
 
-WAIT_MILLISECONDS = 500
-"""How long the database waits for an event before it returns without one."""
-
 CLOSE_SECONDS = 1.0
 """How long the database may take to close a stream."""
-
-MAX_POSITION = 1_024
-"""Longest text that can be a position, in characters. Today's have up to 150."""
-
-_POSITION = re.compile(rf"[0-9A-F]{{2,{MAX_POSITION}}}")
 
 _FORGOTTEN = {280, 286}  # ChangeStreamFatalError, ChangeStreamHistoryLost
 _CURSOR_NOT_FOUND = 43
 _RESUMABLE = "ResumableChangeStreamError"
 
 
-class InvalidPositionError(ValueError):
-    """The text is no position of this database."""
-
-
 class ForgottenPositionError(LookupError):
-    """The database no longer has the events after this position."""
-
-
-class ChangeFilter(NamedTuple):
-    """Which changes a stream reports.
-
-    Attributes:
-        pipeline: Selects them, and projects their events to what is needed. Without a projection an event could be larger
-            than MongoDB can send: it has what was written twice.
-        look_up: Whether an update comes with the document as it is when it is read.
-        plain_ids: Whether ids are read as `with_plain_ids` does.
-    """
-
-    pipeline: tuple[Mapping[str, Any], ...]
-    look_up: bool = False
-    plain_ids: bool = False
+    """The database does not have the events after this position, or it is no position of this database."""
 
 
 class Change(NamedTuple):
@@ -68,9 +39,8 @@ class Change(NamedTuple):
     Attributes:
         position: Where its event is.
         time: The database's time of it.
-        id: Of the interception.
-        document: The whole document, as it was written or is; None of an update that is not looked up, and where the
-            document was removed since then.
+        id: Of the interception, as `with_plain_ids` reads it.
+        document: The whole document, as it was written; None of an update.
         updated: The fields that an update has set, with None for those that it removed. None of other changes.
     """
 
@@ -89,10 +59,9 @@ class ChangeStream:
         time: The database's time of that position.
     """
 
-    def __init__(self, database: Database, session: Session, followed: ChangeFilter, after: str | None) -> None:
+    def __init__(self, database: Database, session: Session, after: str | None) -> None:
         self._database = database
-        self._followed = followed
-        self._collection = with_plain_ids(database.interceptions) if followed.plain_ids else database.interceptions
+        self._collection = with_plain_ids(database.interceptions)
         self._session = session
         self._after = after
         self._cursor_id = 0
@@ -100,32 +69,34 @@ class ChangeStream:
         self.time = Timestamp(0, 0)
 
     @classmethod
-    async def open(cls, database: Database, followed: ChangeFilter, after: str | None = None) -> Self:
-        """Begin behind a position, or now. A position may turn out to be none, or too old, at the first `read` only.
+    async def open(cls, database: Database, pipeline: Sequence[Mapping[str, Any]], after: str | None = None) -> Self:
+        """Begin behind a position, or now. A position may turn out to be too old at the first `read` only.
+
+        Args:
+            database: The database.
+            pipeline: Selects changes, and projects their events to what is needed. Without a projection an event could be
+                larger than MongoDB can send: it has what was written twice.
+            after: The position.
 
         Raises:
-            InvalidPositionError: `after` is not a position.
-            ForgottenPositionError: What came after it is not known any more.
+            ForgottenPositionError: What came after it is not known.
             DatabaseUnavailableError: The database is unavailable.
         """
-        if after is not None and not _POSITION.fullmatch(after):
-            raise InvalidPositionError("not the hexadecimal text of a resume token")
         async with database.within(None):
             session = await database.interceptions.database.client.start_session()
-        stream = cls(database, session, followed, after)
+        stream = cls(database, session, after)
         try:
-            await stream._begin()
+            await stream._begin(pipeline)
         except BaseException:
             await session.end_session()
             raise
         return stream
 
-    async def read(self, wait_ms: int = WAIT_MILLISECONDS) -> list[Change]:
+    async def read(self, wait_ms: int) -> list[Change]:
         """Return what comes next, at most `BATCH`, nothing when nothing came within `wait_ms` milliseconds.
 
         Raises:
-            InvalidPositionError: What the stream was to begin behind is not a position.
-            ForgottenPositionError: The database does not know any more what comes next.
+            ForgottenPositionError: The database does not know what comes next.
             DatabaseUnavailableError: The database is unavailable; another stream may go on at `position`.
         """
         more = {
@@ -150,12 +121,11 @@ class ChangeStream:
             await self._collection.database.command(kill, session=self._session)
         await self._session.end_session()
 
-    async def _begin(self) -> None:
+    async def _begin(self, pipeline: Sequence[Mapping[str, Any]]) -> None:
         after = {} if self._after is None else {"resumeAfter": {"_data": self._after}}
-        look_up = {"fullDocument": "updateLookup"} if self._followed.look_up else {}
-        pipeline = [{"$changeStream": {**look_up, **after}}, *self._followed.pipeline]
+        stages = [{"$changeStream": after}, *pipeline]
         reply = await self._run_command(
-            {"aggregate": self._collection.name, "pipeline": pipeline, "cursor": {"batchSize": 0}}
+            {"aggregate": self._collection.name, "pipeline": stages, "cursor": {"batchSize": 0}}
         )
         self._cursor_id = reply["cursor"]["id"]
         self.position = reply["cursor"]["postBatchResumeToken"]["_data"]
@@ -192,4 +162,4 @@ def _meaning(error: OperationFailure, *, resumed: bool) -> Exception | None:
         return ForgottenPositionError("events after this position are no longer available")
     if error.code == _CURSOR_NOT_FOUND or error.has_error_label(_RESUMABLE):
         return DatabaseUnavailableError(f"MongoDB broke a change stream off: error {error.code}")
-    return InvalidPositionError("not a resume token of this database") if resumed else None
+    return ForgottenPositionError("not a resume token of this database") if resumed else None

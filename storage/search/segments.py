@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from array import array
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from hashlib import blake2b
@@ -21,7 +21,6 @@ from uuid import UUID
 from bson.decimal128 import Decimal128
 from msgspec import Struct
 
-from storage.live.filter_eval import values_of
 from storage.mongo.codec import read_decimal, read_ms, write_ms
 from storage.mongo.documents.stored import Stored
 from storage.queries.filters.keys import KEYS
@@ -78,19 +77,32 @@ def entry_of(document: Mapping[str, Any]) -> SearchEntry:
     found = set(map(word_digest, list(words)[:MAX_WORDS]))
     for field, path in FIELDS.items():
         first = document.get(path[0])
-        for value in values_of(first, path[1:]) if isinstance(first, (dict, list)) else (first,):
+        for value in _values_of(first, path[1:]) if isinstance(first, (dict, list)) else (first,):
             if value is not None:
                 found.add(value_digest(field, bytes(value) if isinstance(value, bytes) else value))
                 if field == "upstream_status":  # its class too, see `StatusClass`
                     found.add(value_digest(field, f"{value // 100}xx"))
     found.update([value_digest(f"tags.{name}", value) for name, value in document.get("tags", {}).items()])
-    figures = tuple([_number(values_of(document, path)[0]) for path in FIGURES.values()])
+    figures = tuple([_number(_values_of(document, path)[0]) for path in FIGURES.values()])
     return SearchEntry(write_ms(document["started_at"]), id_bytes(document["_id"]), frozenset(found), figures)
 
 
 def id_bytes(id_: UUID | bytes) -> bytes:
     """Return the bytes of an id, also as BSON holds it."""
     return id_.bytes if isinstance(id_, UUID) else bytes(id_)
+
+
+def _values_of(value: Any, path: Sequence[str]) -> list[Any]:
+    """The values of a field, of each element of lists on the way; None where it is not there."""
+    for at, name in enumerate(path):
+        if isinstance(value, list):
+            return [one for element in value for one in _values_of(element, path[at:])]
+        if value is None:
+            break
+        if not isinstance(value, dict):
+            return []
+        value = value.get(name)
+    return [one for element in value for one in _values_of(element, ())] if isinstance(value, list) else [value]
 
 
 def _number(figure: Decimal128 | float | None) -> float | None:

@@ -96,12 +96,11 @@ class Sight:
         subject = initiator_id, user.username if user else ""
         self._ask.bridge.access.read(self._way, self._ask.client_ip, self._ask.identity, subject, *self._detail)
 
-    async def query(self, q: str, *, in_flight: bool = False) -> CallQuery:
+    async def query(self, q: str) -> CallQuery:
         """The query of a search for interceptions. A search for words leaves an audit entry.
 
         Args:
             q: The search, see `storage.queries.filters.search_language`.
-            in_flight: Whether a search that asks for no status means what is in flight too.
 
         Raises:
             Problem: 403, it has words, and the caller may not read texts.
@@ -117,7 +116,7 @@ class Sight:
             if not self.shows_texts:
                 raise Problem(403, NOT_FOR_READERS)
             self._note_search(search.only("user"), asked.only("user"))
-        return CallQuery(search, search.filter(in_flight=in_flight), self._ask.visible_to, self._ask.user.id)
+        return CallQuery(search, search.filter(), self._ask.visible_to, self._ask.user.id)
 
     async def session_search(self, q: str) -> SessionSearch:
         """The filter of a search for sessions. The search index answers what it asks of calls.

@@ -72,17 +72,16 @@ class Search(Struct, frozen=True, kw_only=True):
         bounds = {operator: at for operator, at in times.items() if at is not None}
         return {field: bounds} if bounds else {}
 
-    def filter(self, *, in_flight: bool = False) -> dict[str, Any]:
+    def filter(self) -> dict[str, Any]:
         """Return the MongoDB filter of calls; names have become ids. It leaves `texts` out.
 
-        No value in it can act as an operator. Interceptions in flight are left out unless a status or an id is requested, or
-        `in_flight` says that they are not to be.
+        No value in it can act as an operator. Interceptions in flight are left out unless a status or an id is requested.
 
         Raises:
             ValueError: It names a user, and it was not found out who that is.
         """
         fields = self.during("started_at")
-        if not (in_flight or self.asks_for("status") or self.asks_for("request_id")):
+        if not (self.asks_for("status") or self.asks_for("request_id")):
             fields["status"] = {"$in": list(_ENDED)}
         return self._filter(fields, KEYS)
 

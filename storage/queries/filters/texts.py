@@ -113,16 +113,8 @@ class TextQuery(Struct, frozen=True):
         return any(len(phrase) > 1 for phrase in (*self.phrases, *self.without))
 
     def matches(self, document: Mapping[str, Any]) -> bool:
-        """Whether the texts of a call are so."""
-        return self.match(self.said_in(document))
-
-    @staticmethod
-    def said_in(document: Mapping[str, Any]) -> list[str]:
-        """The words of each text of a call, with a space around each. That takes long: a tenth of a second for a large one."""
-        return [f" {' '.join(words_of(one.text))} " for one in texts_of(document)]
-
-    def match(self, texts: Sequence[str]) -> bool:
-        """Whether texts are so, of which `said_in` read this."""
+        """Whether the texts of a call are so. That takes long: a tenth of a second for a large one."""
+        texts = [f" {' '.join(words_of(one.text))} " for one in texts_of(document)]
 
         def says(phrase: Sequence[str]) -> bool:
             sought = f" {' '.join(phrase)} "

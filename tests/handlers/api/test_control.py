@@ -12,7 +12,7 @@ import pytest
 
 from handlers.api import control
 from handlers.api.control import PIECE_BYTES
-from limits.protection.concurrency import DEFAULT_REQUESTS, MAX_LIVE_TAILS, MIN_REQUESTS
+from limits.protection.concurrency import DEFAULT_REQUESTS, MIN_REQUESTS
 from storage.mongo.database import DatabaseUnavailableError
 from storage.mongo.documents.rows import PAGE_BYTES
 from tests.bridge import until
@@ -70,7 +70,7 @@ async def test_overload_protection_does_not_concern_it(running):
     assert [(await running.get(LIST))[0] for _ in range(3)] == [200, 200, 200]
 
 
-EXPORT, LIVE = f"{LIST}/export", f"{LIST}/live"
+EXPORT = f"{LIST}/export"
 
 
 @pytest.fixture
@@ -110,20 +110,7 @@ async def refused(client, response):
     return json.loads(response.body)["message"], response.header("Retry-After")
 
 
-async def test_live_tails_and_exports_of_a_user_are_bounded_until_one_has_ended(running, begin):
-    # a sixth live tail of a user is refused and closing one makes room
-    tails = [await begin(LIVE) for _ in range(MAX_LIVE_TAILS)]
-    assert [response.status for _, response in tails] == [200] * MAX_LIVE_TAILS
-    message = "You have 5 live tails open, the maximum for one user. Please close one of them first."
-    assert await refused(*await begin(LIVE)) == (message, "1")
-    assert (await begin(LIVE, await running.user("grace")))[1].status == 200
-    assert (await running.get(LIST))[0] == 200
-    tails[0][0].reset()
-    await until(lambda: running.bridge.lifecycle.in_flight == MAX_LIVE_TAILS)
-    assert (await begin(LIVE))[1].status == 200
-    assert running.bridge.overload.refusals.total == {"user_live_tails": 1}
-    await running.afresh()
-    # a second export of a user is refused until the first has ended
+async def test_a_second_export_of_a_user_is_refused_until_the_first_has_ended(running, begin):
     calls = Calls(running.bridge.database)
     for number in range(1, 4):  # six mebibytes: a client that does not read takes four at most
         await calls.start(number, user_agent="a" * (2 << 20))
@@ -134,7 +121,7 @@ async def test_live_tails_and_exports_of_a_user_are_bounded_until_one_has_ended(
     assert (await begin(EXPORT, await running.user("grace")))[1].status == 200
     await first.rest(response)
     assert (await begin(EXPORT))[1].status == 200
-    assert running.bridge.overload.refusals.total == {"user_live_tails": 1, "user_exports": 1}
+    assert running.bridge.overload.refusals.total == {"user_exports": 1}
 
 
 @pytest.mark.parametrize(
@@ -149,7 +136,7 @@ async def test_a_user_has_so_many_requests_in_progress_and_no_more(running, begi
     asking = [asyncio.ensure_future(begin(LIST)) for _ in range(allowed)]
     await until(lambda: gate.waiting == allowed)
     message = f"You have {allowed} requests in progress, the maximum for one user. Please try again when one has ended."
-    for path in (LIST, "/api/v2/aibridge/users/me", LIVE, EXPORT):
+    for path in (LIST, "/api/v2/aibridge/users/me", EXPORT):
         assert await refused(*await begin(path)) == (message, "1")
     asking.append(asyncio.ensure_future(begin(LIST, others)))
     await until(lambda: gate.waiting == allowed + 1)
@@ -159,8 +146,7 @@ async def test_a_user_has_so_many_requests_in_progress_and_no_more(running, begi
     assert len(running.bridge.shares.requests) == 0
 
 
-async def test_a_dashboard_loads_beside_live_tails_and_who_leaves_gives_a_share_back(running, gate, begin):
-    # a client that leaves gives its share back
+async def test_who_leaves_gives_a_share_back(running, gate):
     clients = [await running.client() for _ in range(DEFAULT_REQUESTS)]
     for client in clients:
         await client.send("GET", LIST, running.headers)
@@ -169,13 +155,6 @@ async def test_a_dashboard_loads_beside_live_tails_and_who_leaves_gives_a_share_
         client.reset()
     gate.set()
     await until(lambda: len(running.bridge.shares.requests) == 0)
-    await running.afresh()
-    # a dashboard loads beside all the live tails of its user
-    assert {(await begin(LIVE))[1].status for _ in range(MAX_LIVE_TAILS)} == {200}
-    asking = [asyncio.ensure_future(begin(LIST)) for _ in range(DEFAULT_REQUESTS)]
-    await until(lambda: gate.waiting == DEFAULT_REQUESTS)
-    gate.set()
-    assert {response.status for _, response in await asyncio.gather(*asking)} == {200}
 
 
 async def test_clients_that_leave_while_they_are_identified_use_up_no_share(running, http_server, monkeypatch):
@@ -188,7 +167,7 @@ async def test_clients_that_leave_while_they_are_identified_use_up_no_share(runn
 
     monkeypatch.setattr(running.bridge.identities, "authenticate", held_back)
     clients = [await running.client() for _ in range(DEFAULT_REQUESTS)]
-    for client, path in zip(clients, itertools.cycle((LIST, LIVE, EXPORT)), strict=False):
+    for client, path in zip(clients, itertools.cycle((LIST, EXPORT)), strict=False):
         await client.send("GET", path, running.headers)
     await until(lambda: len(waiting) == DEFAULT_REQUESTS)
     for client in clients:

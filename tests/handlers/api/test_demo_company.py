@@ -13,7 +13,7 @@ from tests.handlers.contract import CONTROL
 
 DEMO = f"/demo-company{CONTROL}"
 REAL = "zenobia"  # nobody at the demo company is called so
-NOT_THERE = ("demo-company", "interceptions/live", "sign-in", "device/", "users/me/session")
+NOT_THERE = ("demo-company", "sign-in", "device/", "users/me/session")
 IDS = {"provider": "openai", "name": "ada@example.com", "group": "platform", "model": "gpt-5.5"}
 
 

@@ -26,7 +26,6 @@ GETS = (
     "{control}/interceptions?after_id={secret}",
     "{control}/interceptions/{secret}",
     "{control}/interceptions/export?format={secret}",
-    "{control}/interceptions/live?q={secret}",
     "{control}/sessions?q={secret}",
     "{control}/sessions/{secret}",
     "{control}/stats?by={secret}",

@@ -9,7 +9,7 @@ from storage.accounts.users import Role
 
 PREFIX = "/api/v2/aibridge/"
 EVERYBODY = {
-    *("GET demo-company", "GET errors", "GET interceptions", "GET interceptions/export", "GET interceptions/live"),
+    *("GET demo-company", "GET errors", "GET interceptions", "GET interceptions/export"),
     *("GET interceptions/{id}", "GET models", "GET clients", "GET tags", "GET providers", "GET providers/configured"),
     *("GET refusals", "GET sessions", "GET sessions/export", "GET sessions/{id}", "GET sessions/{id}/timeline"),
     *("GET spend/export", "GET stats", "GET users/me", "GET vocabulary", "POST limits/what-if"),

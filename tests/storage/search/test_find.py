@@ -19,7 +19,6 @@ from intercept.records import (
     UserPrompt,
 )
 from runtime.process import now
-from storage.live.filter_eval import matches
 from storage.mongo.documents.rows import Rows
 from storage.prices.pricing import Cost
 from storage.queries.filters.keys import Comparison, StatusClass, Tag, Term
@@ -75,14 +74,20 @@ def says(*phrases):
 
 
 async def kept_in_segments(database, documents, cut):
-    """Keep these calls only, in two segments; return all as they are kept."""
+    """Keep these calls only, in two segments."""
     for collection in (database.interceptions, database.search_segments, database.search_parts):
         await collection.delete_many({})
     for some in (documents[:cut], documents[cut:]):
         if some:
             await database.interceptions.insert_many(some)
         await index(database)
-    return await database.interceptions.find({}).to_list(None)
+
+
+async def read_all(database, query):
+    """The calls that a search finds, by reading each."""
+    found = await database.interceptions.find(query.conditions).to_list(None)
+    asked, visible_to = query.search.texts, query.visible_to
+    return [one for one in found if (asked is None or asked.matches(one)) and visible_to in {None, one["initiator_id"]}]
 
 
 async def listed(database, query, *, limit=100, **paging):
@@ -233,16 +238,10 @@ def test_the_index_finds_what_reading_every_call_finds(io_loop, database, kept, 
     documents = [made(number, **call) for number, call in enumerate(kept, start=1)]
 
     async def check():
-        every = await kept_in_segments(database, documents, cut)
+        await kept_in_segments(database, documents, cut)
         for fields, initiator_id, visible_to in questions:
             query = query_of(initiator_id=initiator_id, visible_to=visible_to, **fields)
-            expected = [
-                document
-                for document in every
-                if matches(document, query.conditions)
-                and (query.search.texts is None or query.search.texts.matches(document))
-                and (visible_to is None or document["initiator_id"] == visible_to)
-            ]
+            expected = await read_all(database, query)
             expected.sort(key=lambda document: (document["started_at"], document["_id"].bytes), reverse=True)
             assert await listed(database, query) == (len(expected), [one["_id"].int for one in expected])
 

@@ -8,10 +8,7 @@ from uuid import UUID, uuid4
 from storage.accounts.users import Role
 from storage.queries.filters.search_language import SEARCH_KEYS
 from tests.derived import derive, derive_listed
-from tests.handlers.api.recorded.conftest import calls
-from tests.handlers.api.recorded.test_live import Source, listen
 from tests.handlers.conversations import CHAT, MESSAGES, RESPONSES
-from tests.storage.records import NOON
 from tests.storage.search_checks import index
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -298,9 +295,6 @@ async def test_a_call_is_shown_as_listed_to_who_may_see_it_and_asks_rightly(runn
         assert await running.get(path) == (404, {"message": f"not found: GET {path}"})
 
 
-__all__ = ["calls", "listen"]
-
-
 async def reads(running):
     """What the trail says was read: (reader, whose call, detail but for times), in any order."""
     await running.bridge.access.trail.flush()
@@ -350,17 +344,6 @@ async def test_each_way_to_read_what_others_wrote_is_an_entry_and_ones_own_calls
         for path in ("interceptions", f"interceptions/{id_}", "interceptions/export"):
             assert (await running.request(method, f"{API}/{path}", headers)).status == 200
     assert await reads(running) == []
-
-
-async def test_calls_that_are_told_as_they_happen_are_entries(running, listen, calls):
-    await running.user("grace")
-    grace = await running.bridge.identities.find_user("grace")
-    source = await listen()
-    assert isinstance(source, Source)
-    await calls.start(1, initiator_id=grace.id, started_at=NOON)
-    await calls.start(2, initiator_id=running.identity.user.id)
-    await source.heard(2)
-    assert await reads(running) == [(("ada", "grace"), {"way": "live", "count": 1})]
 
 
 JSON_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"

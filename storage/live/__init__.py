@@ -1,1 +1,0 @@
-"""Live events of interceptions: one change stream for all listeners of a process (`live.Live`)."""
