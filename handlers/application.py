@@ -9,6 +9,7 @@ from typing import Any
 from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
 from tornado.web import Application
 
+from handlers.api import spend_limits
 from handlers.api.control import IdentifiedHandler, UnknownResourceHandler
 from handlers.api.demo_company import DemoUnchangedHandler
 from handlers.api.sign_in import desk
@@ -133,13 +134,17 @@ class BridgeApplication(Application):
         return found
 
     def _desk(self, request: HTTPServerRequest, name: str, path: str) -> HTTPMessageDelegate | None:
-        """Find what signs a client in below a provider; None if the path is another one."""
-        if (handler := desk.HANDLERS.get(path)) is None:
-            return None
+        """Find what is served where Claude Code signs in below a provider; None if the path is another one."""
         provider = self._bridge.routing.table.providers.get(name)
-        if provider is None or not desk.has_desk(provider):
+        if provider is None or not (found := desk.HANDLERS.get(path) or spend_limits.find_operations(path)):
             return None
-        return self.get_handler_delegate(request, handler, {"bridge": self._bridge})
+        if not desk.has_desk(provider):
+            return None
+        if isinstance(found, type):
+            return self.get_handler_delegate(request, found, {"bridge": self._bridge})
+        operations, parts = found
+        arguments = {"bridge": self._bridge, "operations": operations}
+        return self.get_handler_delegate(request, spend_limits.SpendLimitsHandler, arguments, path_args=parts)
 
     def _data_plane(self, request: HTTPServerRequest, name: str, path: str) -> HTTPMessageDelegate:
         table = self._bridge.routing.table

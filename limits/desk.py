@@ -5,14 +5,14 @@ The headers are those by which Anthropic tells of an organization's own spending
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from math import ceil
 from typing import Final, Literal
 
 from intercept.apis import Dialect
 from limits.calendar import bounds_of, from_ns, time_zone, to_ns
-from limits.limit import BudgetPeriod, Limit, LimitKind, LimitState
+from limits.limit import PERIODS, Limit, LimitKind, LimitState
 from limits.protection.overload import OverloadedError
 
 WARNINGS: Final = (0.95, 0.75)
@@ -21,11 +21,6 @@ WARNINGS: Final = (0.95, 0.75)
 BILLING: Final = 402
 """The status by which the body of the refusal is worded: the client gets it with 429."""
 
-PERIODS: Final[Mapping[BudgetPeriod, Literal["daily", "weekly", "monthly"]]] = {
-    BudgetPeriod.DAY: "daily",
-    BudgetPeriod.WEEK: "weekly",
-    BudgetPeriod.MONTH: "monthly",
-}
 _TOLD: Final = "{}unified-{}"
 _MOST: Final = 0.99
 """What is told as used of a budget that is spent, while calls are served."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import ROUND_CEILING, Decimal
 from enum import StrEnum, auto
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -56,6 +56,14 @@ class BudgetPeriod(StrEnum):
     DAY = auto()
     WEEK = auto()
     MONTH = auto()
+
+
+PERIODS: Final[Mapping[BudgetPeriod, Literal["daily", "weekly", "monthly"]]] = {
+    BudgetPeriod.DAY: "daily",
+    BudgetPeriod.WEEK: "weekly",
+    BudgetPeriod.MONTH: "monthly",
+}
+"""What Anthropic calls the periods of budgets."""
 
 
 class Limit(Struct, frozen=True, array_like=True, gc=False):

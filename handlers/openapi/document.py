@@ -67,6 +67,7 @@ TAGS: Final = {
 # What is described beside operations, by tag.
 _OTHERS: Final = {
     "users": others.SIGN_IN,
+    "policies": others.SPEND_LIMITS,
     "data plane": calls.PATHS,
     "operation": others.PROBES,
 }

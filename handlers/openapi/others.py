@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from handlers.api import spend_limits
 from handlers.api.sign_in import desk
 from handlers.api.sign_in.devices import GRANT_TYPE, DeviceCode, DeviceError, DeviceToken
 from handlers.api.sign_in.sign_in import MAX_BODY_BYTES, SIGN_OUT_HEADER
+from handlers.dataplane.addresses import CONTROL_PLANE
 from handlers.monitoring.health import Health, Readiness
 from handlers.openapi.calls import PARAMETERS, SECURITY
 from handlers.openapi.parts import (
@@ -22,6 +24,7 @@ from handlers.openapi.parts import (
     retriable,
     shared,
 )
+from handlers.operations import description
 from resources.accounts import SignIn, SignInWays
 
 _COOKIE = {"Set-Cookie": header(str, "The cookie.")}
@@ -199,6 +202,14 @@ SIGN_IN: dict[str, Described] = {
         for path, item in _DESK.items()
     },
 }
+SPEND_LIMITS: dict[str, Described] = {
+    path.replace(CONTROL_PLANE, CONTROL_PLANE + "{provider}/"): {"parameters": [PARAMETERS["Provider"]], **item}
+    for path, item in description.paths(
+        one for methods in spend_limits.BY_PATH.values() for one in methods.values()
+    ).items()
+}
+"""Below providers too. Their errors are Anthropic's, which have what those of the control plane have."""
+
 PROBES: dict[str, Described] = {
     "/healthz": _read(
         "getHealth", "Whether the process is alive", "For liveness probes.", {"200": json_response("It is.", Health)}

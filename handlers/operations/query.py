@@ -23,6 +23,9 @@ MAX_LIMIT: Final = 1000
 MAX_OFFSET: Final = 2**31 - 1
 """MongoDB takes no larger skip than this."""
 
+MANY: Final = "[]"
+"""The end of the name of a parameter that may be given several times."""
+
 INVALID: Final = "Query parameters have invalid values."
 TWO_CURSORS: Final = "Cannot use both {} and offset pagination in the same request."
 
@@ -36,7 +39,7 @@ Offset = Annotated[int, Meta(ge=0, le=MAX_OFFSET, description="How many to skip.
 
 
 class Query(Struct, frozen=True, kw_only=True, rename={"from_": "from", "range_": "range"}):
-    """The parameters of a query, each at most once; an empty value counts as not given.
+    """The parameters of a query, each at most once, unless its name ends in `[]`; an empty value counts as not given.
 
     `readers` make a value of some, or raise ValueError with what is wrong. The others are read as their types say.
     """
@@ -148,12 +151,13 @@ def read_query(kind: type[Q], arguments: Mapping[str, list[bytes]], now: datetim
     for name, given in arguments.items():
         if name not in fields:
             problems.append((name, f"unknown query parameter; allowed are {', '.join(sorted(fields)) or 'none'}"))
-        elif len(given) > 1:
+        elif len(given) > 1 and not name.endswith(MANY):
             problems.append((name, ONLY_ONCE))
         else:
             try:
-                if text := given[0].decode():
-                    values[fields[name].name] = (kind.readers.get(name) or reader_of(fields[name].type))(text)
+                read = kind.readers.get(name) or reader_of(fields[name].type)
+                if texts := [text for one in given if (text := one.decode())]:
+                    values[fields[name].name] = tuple(map(read, texts)) if name.endswith(MANY) else read(texts[0])
             except UnicodeDecodeError:
                 problems.append((name, "is not UTF-8 text"))
             except ValueError as error:
@@ -181,6 +185,8 @@ def reader_of(kind: Any) -> Callable[[str], Any]:
         return reader_of(kind)
     if get_origin(kind) in {Union, UnionType}:
         return reader_of(next(one for one in get_args(kind) if one not in {NoneType, UnsetType}))
+    if get_origin(kind) is tuple:
+        return reader_of(get_args(kind)[0])
     if get_origin(kind) is Literal:
         words = get_args(kind)
         return one_of(words, f"must be {words[0]}" if len(words) == 1 else "")

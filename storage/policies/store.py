@@ -68,6 +68,25 @@ class PolicyStore(Changes):
             count, found = await page_of(self._database.policies, saying, [("_id", 1)], limit, offset)
             return count, list(map(read_document, found))
 
+    async def with_budgets(
+        self, levels: Collection[Level], *, limit: int, after: str = "", before: str = ""
+    ) -> list[KeptPolicy]:
+        """Return policies of users, groups and everyone with a budget that each person has, in order of their paths.
+
+        `after` and `before` are paths; with `before` they are the last ones before it.
+        """
+        places: list[dict[str, Any]] = [
+            {f"{place}.budget": {"$exists": True}, f"{place}.budget.shadow": {"$ne": True}}
+            for place in ("policy.limits", "policy.limits.each_member")
+        ]
+        wanted: dict[str, Any] = {"level": {"$in": [level.value for level in levels]}, "$or": places}
+        if after or before:
+            wanted["_id"] = {"$lt": before} if before else {"$gt": after}
+        async with self._database.within(ANSWER_SECONDS):
+            cursor = self._database.policies.find(wanted).sort("_id", -1 if before else 1).limit(limit)
+            found = [read_document(document) async for document in cursor]
+        return found[::-1] if before else found
+
     async def change(
         self,
         level: Level,
@@ -101,7 +120,13 @@ class PolicyStore(Changes):
             same = {"_id": document["_id"]}
             await self._database.policies.replace_one(same, document, upsert=True, session=session)
             await count_change(self._database, "policies", session)
-            detail = {"policy": str(source), "policy_before": _text(before.policy), "policy_after": _text(policy)}
+            detail: dict[str, Any] = {
+                "policy": str(source),
+                "policy_before": _text(before.policy),
+                "policy_after": _text(policy),
+            }
+            if source.level is Level.GROUP:
+                detail["group_id"] = UUID(source.key)
             action = Action.POLICY_REMOVED if policy == type(policy)() else Action.POLICY_CHANGED
             await self._audit(session, author, action, subject, **detail)
             return kept

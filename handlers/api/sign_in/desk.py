@@ -29,8 +29,8 @@ from handlers.problems import Problem
 from intercept.catalog import MESSAGES
 from intercept.ids import format_id
 from intercept.times import format_time
-from limits.desk import PERIODS, end_of, fullest, part_spent, severity_of
-from limits.limit import BudgetPeriod
+from limits.desk import end_of, fullest, part_spent, severity_of
+from limits.limit import PERIODS, BudgetPeriod
 from limits.policies.managed_settings import checksum_of
 from limits.request_limits import Client
 from resources.fields import Time, doc
