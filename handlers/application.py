@@ -138,7 +138,7 @@ class BridgeApplication(Application):
         provider = self._bridge.routing.table.providers.get(name)
         if provider is None or not (found := desk.HANDLERS.get(path) or spend_limits.find_operations(path)):
             return None
-        if not desk.has_desk(provider):
+        if not provider.serves_messages:
             return None
         if isinstance(found, type):
             return self.get_handler_delegate(request, found, {"bridge": self._bridge})

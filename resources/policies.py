@@ -192,9 +192,21 @@ class Explanation(Struct):
         now: datetime,
         model: str | None,
         providers: Sequence[str],
+        desk: str,
         has_price: Callable[[str, str], bool],
     ) -> Self:
-        """Make the explanation for a user. Limits have their state, if they hold, and the policy that they are from, if any."""
+        """Make the explanation for a user.
+
+        Args:
+            user: Whom it is of.
+            effective: The policies that hold; None without any.
+            limits: Each with its state, if it holds, and the policy that it is from, if any.
+            now: The time of it.
+            model: The model in the request.
+            providers: At which it is asked for.
+            desk: The provider below which Claude Code signed in.
+            has_price: Whether a model of a provider has a known price.
+        """
         policies = effective.policies if effective else ()
         maximum = effective.max_tokens if effective else None
         denied_by = effective.denies_own_key if effective else None
@@ -219,7 +231,7 @@ class Explanation(Struct):
             max_tokens=MaxTokensRule(PolicySource.of(maximum.source), maximum.maximum) if maximum else None,
             own_key_denied_by=PolicySource.of(denied_by) if denied_by else None,
             recording=RecordingRule.of(effective),
-            managed_settings=effective.managed_settings if effective else None,
+            managed_settings=effective.managed_settings_at(desk) if effective else None,
             limits=[LimitRule.of_limit(limit, state, now, applied) for limit, state, applied in limits],
         )
 

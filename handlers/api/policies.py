@@ -284,6 +284,8 @@ async def explain_policy(ask: Ask, name: UserOrMe, query: ExplanationQuery) -> E
         now=now,
         model=query.model or None,
         providers=[query.provider] if query.provider else sorted(bridge.providers),
+        desk=query.provider
+        or next((one for one in sorted(bridge.providers) if bridge.providers[one].serves_messages), ""),
         has_price=lambda provider, model: bridge.recorder.has_price(provider, model, now),
     )
 

@@ -76,6 +76,11 @@ class Patterns:
                 return pattern
         return None
 
+    def whole_names(self) -> list[str]:
+        """The models, where each is named without `*`; empty where one is not."""
+        names = [one if isinstance(one, str) else one.model for one in self.patterns]
+        return [] if any("*" in name for name in names) else names
+
     def __str__(self) -> str:
         """In words: some of the patterns."""
         named = ", ".join(map(str, self.patterns[:MAX_NAMED]))

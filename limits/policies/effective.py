@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from msgspec import UNSET, structs
 
 from intercept.recording import strictest
 from limits.limit import BudgetPeriod, Limit, LimitKind, Of
 from limits.policies.compiled import Applied, CompiledPolicy, Level, Patterns, PolicyHolder
-from limits.policies.managed_settings import settings_of
+from limits.policies.managed_settings import settings_of, with_models
 from limits.policies.policy import ANY_TEXT, AnyPolicy, Pattern
 
 _DAYS: Final = {BudgetPeriod.DAY: 1, BudgetPeriod.WEEK: 7, BudgetPeriod.MONTH: 30}
@@ -109,6 +109,15 @@ class Effective:
         if (source := self.denies_unpriced) is not None and not has_price():
             return ModelRefusal(source, f"{source} denies models without a known price")
         return None
+
+    def managed_settings_at(self, provider: str) -> dict[str, Any] | None:
+        """The managed settings of Claude Code that signed in below a provider; None if no policy says anything.
+
+        Where a policy allows models by their whole names alone, they have those that may be used.
+        """
+        allowed = (one.allow.whole_names() for one in self.policies if one.allow is not None)
+        names = [name for name in next(filter(None, allowed), []) if self.refuse_model(provider, name) is None]
+        return None if self.managed_settings is None else with_models(self.managed_settings, names)
 
     def refuse_unread(self, provider: str) -> ModelRefusal | None:
         """Which rule a call may break whose models are not read; None if every model of the provider may be used."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Final
 
@@ -36,6 +36,15 @@ def settings_of(policies: Iterable[CompiledPolicy]) -> dict[str, Any] | None:
         if (settings := one.policy.managed_settings) is not UNSET:
             merged = lay_over(merged or {}, settings)
     return merged
+
+
+def with_models(settings: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Settings with the only models that may be used, unless they say themselves which."""
+    if not names or "availableModels" in settings:
+        return dict(settings)
+    # Without `exact` the client takes a name for the beginning of others.
+    models = {"availableModels": list(names), "availableModelsMatch": "exact", "enforceAvailableModels": True}
+    return models | dict(settings)
 
 
 def lay_over(wide: Mapping[str, Any], narrow: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[str, Any]:

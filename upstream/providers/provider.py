@@ -18,6 +18,7 @@ from typing import Final
 from urllib.parse import unquote_plus
 
 from intercept.apis import Dialect
+from intercept.catalog import MESSAGES
 from upstream.connections.network import DIRECT, Network
 from upstream.credentials.access import Authorizer, Credential
 from upstream.headers import is_named_like_credential
@@ -117,6 +118,11 @@ class Provider:
         """The routes of the percent-encoded `path` below the provider, whatever their methods."""
         found = _ROUTES_BY_PATH[self.type].get(path) or find_routes(self.preset.routes, path)
         return [*found, *find_routes(self.extra_routes, path)] if self.extra_routes else found
+
+    @property
+    def serves_messages(self) -> bool:
+        """Whether it serves Anthropic's Messages API, so that Claude Code may sign in below it."""
+        return any(route.api is MESSAGES for route in self.find_routes(MESSAGES.path))
 
     def find_fault(self, route: Route, path: str) -> str:
         """Why a path must not be used with this provider's credential, which may reach more; "" if it may."""

@@ -24,9 +24,9 @@ from handlers.api.sign_in.devices import (
     ProgramHandler,
 )
 from handlers.base import BridgeHandler
+from handlers.dataplane.addresses import CONTROL_PLANE
 from handlers.identity.credentials import Credentials
 from handlers.problems import Problem
-from intercept.catalog import MESSAGES
 from intercept.ids import format_id
 from intercept.times import format_time
 from limits.desk import end_of, fullest, part_spent, severity_of
@@ -36,7 +36,6 @@ from limits.request_limits import Client
 from resources.fields import Time, doc
 from storage.accounts.audit import Author
 from storage.accounts.events import Plane
-from upstream.providers.provider import Provider
 
 METADATA = "/.well-known/oauth-authorization-server"
 DEVICE_AUTHORIZATION = "/oauth/device_authorization"
@@ -209,7 +208,8 @@ class SettingsHandler(SignedInHandler):
         self.set_header("Cache-Control", "private, no-cache")
         book_of(self.bridge)  # 503 while they were not read: a 404 would mean that there are none
         effective = self.bridge.policies.find(identity)
-        settings = effective.managed_settings if effective else None
+        provider = self.request.path.removeprefix(CONTROL_PLANE).partition("/")[0]
+        settings = effective.managed_settings_at(provider) if effective else None
         if settings is None:
             raise Problem(404, NO_SETTINGS)
         self._checksum = checksum_of(settings)
@@ -230,9 +230,4 @@ HANDLERS: Mapping[str, type[BridgeHandler]] = MappingProxyType(
         USAGE: UsageHandler,
     }
 )
-"""What is served below the base URL of a provider that `has_desk`, by path."""
-
-
-def has_desk(provider: Provider) -> bool:
-    """Whether Claude Code may sign in below the provider: its calls are served there."""
-    return any(route.api is MESSAGES for route in provider.find_routes(MESSAGES.path))
+"""What is served below the base URL of a provider that serves Anthropic's Messages API, by path."""

@@ -146,7 +146,12 @@ async def test_each_change_is_in_the_audit_trail_with_what_it_was_before(running
     before, after = "{}", '{"max_tokens":5}'
     expected = [(f"token {token}", "ada"), ("user ada", "ada"), ("group research", None), ("everyone", None)]
     assert [
-        (one["action"], one["detail"], one["subject"] and one["subject"]["username"]) for one in entries if one
+        (
+            one["action"],
+            {name: value for name, value in one["detail"].items() if name != "group_id"},
+            one["subject"] and one["subject"]["username"],
+        )
+        for one in entries
     ] == [
         ("policy.removed", {"policy": "everyone", "policy_before": after, "policy_after": before}, None),
         *[
@@ -154,6 +159,8 @@ async def test_each_change_is_in_the_audit_trail_with_what_it_was_before(running
             for policy, subject in expected
         ],
     ]
+    group = await running.bridge.groups.find("research")
+    assert [one["detail"].get("group_id") for one in entries] == [*[None] * 3, group.id, None]
     status, trail = await running.get("/api/v2/aibridge/audit")
     assert (status, trail["results"][0]["detail"]["policy"]) == (200, "everyone")
 

@@ -84,14 +84,21 @@ class TestManagedSettings:
         headers = {"Authorization": f"Bearer {await sign_in(running, where)}"}
         shared = {"$schema": "https://json.schemastore.org/é", "usd": 1, "permissions": {"deny": ["Read(.env)"]}}
         own = {"permissions": {"deny": ["WebFetch"]}}
+        models = {"allow": ["claude-opus-4-8", {"provider": "openai", "model": "gpt-5"}]}
         assert (await set_policy(running, "everyone", {"managed_settings": shared}))[0] == 200
-        assert (await set_policy(running, "users/ada", {"managed_settings": own}))[0] == 200
+        assert (await set_policy(running, "users/ada", {"managed_settings": own, "models": models}))[0] == 200
         await running.bridge.policies.followed.refresh()
         settings = shared | {"permissions": {"deny": ["Read(.env)", "WebFetch"]}}
+        settings |= {
+            "availableModels": ["claude-opus-4-8"],
+            "availableModelsMatch": "exact",
+            "enforceAvailableModels": True,
+        }
         _, explained = await running.get(f"{CONTROL}/users/me/policy")
         assert explained["managed_settings"] == settings
         canonical = (
-            '{"$schema":"https://json.schemastore.org/é","permissions":{"deny":["Read(.env)","WebFetch"]},"usd":1}'
+            '{"$schema":"https://json.schemastore.org/é","availableModels":["claude-opus-4-8"],"availableModelsMatch":"exact",'
+            '"enforceAvailableModels":true,"permissions":{"deny":["Read(.env)","WebFetch"]},"usd":1}'
         )
         checksum = f"sha256:{sha256(canonical.encode()).hexdigest()}"
 
