@@ -208,7 +208,8 @@ class Api:
     The content type of a response chooses its reader: `stream_reader` for server-sent events, `event_stream_reader` for
     AWS's event stream, where the API has one, and `body_reader` for all else. `metered_body_reader` stands in its place
     where the head of a response tells its tokens. `billed` is false where a call costs nothing, so that no cost is
-    missing if it reports no tokens. `parse_form` reads a request that is a form with files, where the API takes one;
+    missing if it reports no tokens; `is_free` is true where nothing that follows costs anything either.
+    `parse_form` reads a request that is a form with files, where the API takes one;
     `form_names_model` says that the form names the model. `caches_prompts` says that providers keep the beginning of a
     request, so that its blocks are read. `requested_models` says which models a request names.
     """
@@ -222,6 +223,7 @@ class Api:
     event_stream_reader: Callable[[], Reader] | None = None
     metered_body_reader: Callable[[Header], Reader] | None = None
     billed: bool = True
+    is_free: bool = False
     parse_form: FormParser | None = None
     form_names_model: bool = True
     caches_prompts: bool = False

@@ -82,12 +82,13 @@ TRANSCRIPTIONS: Final = replace(
 TRANSLATIONS: Final = replace(TRANSCRIPTIONS, name="translations", path="/v1/audio/translations")
 SPEECH: Final = replace(EMBEDDINGS, name="speech", path="/v1/audio/speech")
 MESSAGES_COUNT_TOKENS: Final = replace(
-    MODERATIONS, name="messages_count_tokens", path="/v1/messages/count_tokens", dialect=ANTHROPIC
+    MODERATIONS, name="messages_count_tokens", path="/v1/messages/count_tokens", dialect=ANTHROPIC, is_free=True
 )
 MESSAGE_BATCHES: Final = replace(
     MESSAGES_COUNT_TOKENS,
     name="message_batches",
     path="/v1/messages/batches",
+    is_free=False,
     requested_models=RequestedModels.UNREAD,
 )
 UPLOADS: Final = replace(MODERATIONS, name="uploads", path="/v1/uploads", requested_models=RequestedModels.NONE)
@@ -128,7 +129,7 @@ EMBED_CONTENT: Final = replace(
     caches_prompts=False,
 )
 COUNT_TOKENS: Final = replace(
-    EMBED_CONTENT, name="count_tokens", path="/{version}/models/{model}:countTokens", billed=False
+    EMBED_CONTENT, name="count_tokens", path="/{version}/models/{model}:countTokens", billed=False, is_free=True
 )
 PREDICT: Final = replace(
     EMBED_CONTENT,

@@ -67,14 +67,14 @@ class Client(Struct, frozen=True):
         user: The user's id; None without a valid token.
         pays: Whether it pays the provider itself, with a key of its own.
         policy: What policies say of it; None if they say nothing.
-        cancels: Whether its request only cancels what was begun: no tokens or budget that are used up refuse that.
+        is_free: Whether its request uses nothing, as it only counts or cancels: no tokens or budget that are used up refuse it.
     """
 
     key: str
     user: str | None = None
     pays: bool = False
     policy: Effective | None = None
-    cancels: bool = False
+    is_free: bool = False
 
 
 class RequestLimits:

@@ -21,8 +21,8 @@ BYOK_DENIED = "Bring Your Own Key (BYOK) is not allowed here: {} denies byok."
 POLICIES_UNKNOWN = "The policies cannot be read at the moment. Please try again later."
 
 
-async def admit(handler: ProxyHandler, *, cancels: bool = False) -> None:
-    """Admit a request, or refuse it: the cheapest question comes first. `cancels`: it only cancels what was begun.
+async def admit(handler: ProxyHandler, *, is_free: bool = False) -> None:
+    """Admit a request, or refuse it: the cheapest question comes first. `is_free`: it only counts, or cancels what was begun.
 
     Raises:
         Problem: The server stops, no valid token, tags that cannot be recorded, an own key is not allowed, or the body is too
@@ -34,16 +34,16 @@ async def admit(handler: ProxyHandler, *, cancels: bool = False) -> None:
     await handler.acquire_slot()
     await _identify(handler)
     read_tags(handler.request.headers)  # raises where they cannot be recorded
-    await handler.count_request(client_of(handler, cancels=cancels))
+    await handler.count_request(client_of(handler, is_free=is_free))
     check_own_key(handler, handler.policy)
     if declared_length(handler) > handler.max_body_bytes:
         raise body_too_large(handler.max_body_bytes)
 
 
-def client_of(handler: ProxyHandler, *, cancels: bool = False) -> Client:
-    """Whose request it is, for the limits. `cancels`: it only cancels what was begun."""
+def client_of(handler: ProxyHandler, *, is_free: bool = False) -> Client:
+    """Whose request it is, for the limits. `is_free`: it uses nothing."""
     identity, pays = handler.identity, handler.credentials.own_key is not None
-    return Client(identity.token_id, format_id(identity.user.id), pays, handler.policy, cancels)
+    return Client(identity.token_id, format_id(identity.user.id), pays, handler.policy, is_free)
 
 
 async def check_again(handler: ProxyHandler, provider_name: str) -> None:

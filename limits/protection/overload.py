@@ -122,12 +122,12 @@ class OverloadProtection:
         Raises:
             OverloadedError: 429, or 403 where the budget is used up.
         """
-        limits = self.limits.of_call(client)
+        limits = await self._holding(client, self.limits.of_call(client))
         return await self._count(client, limits, reserve() if any(limit.reserve for limit in limits) else NOTHING)
 
     async def _holding(self, client: Client, limits: list[Limit]) -> list[Limit]:
-        """The limits of these that hold for a client: not what is used up, if it only cancels what would use more."""
-        if not client.cancels or not any(limit.kind in _USED for limit in limits):
+        """The limits of these that hold for a client: not what is used up, if its request uses nothing."""
+        if not client.is_free or not any(limit.kind in _USED for limit in limits):
             return limits
         states = await self.states(limits)
         return [one.limit for one in states if one.limit.kind not in _USED or not one.retry_after_ns]

@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 AGAIN_SECONDS = 10.0
 """How long the bridge fetches once more what a response tells that broke off."""
 OK = 200
+FREE = ("/cancel", "/input_tokens")
 OWN_KEY_ONLY = "This needs your own key: with a key of the bridge every user could read what others store."
 
 
@@ -64,7 +65,7 @@ class Passthrough:
         if streams_form(handler, self._to):
             expect_form(handler, reads_fields=False, names_model=False)
         # A provider answers the cancellation of a response with all of it. That would be another way to fetch it.
-        await admit(handler, cancels=self.route_pattern.endswith("/cancel") and not self.tells_usage)
+        await admit(handler, is_free=self.route_pattern.endswith(FREE) and not self.tells_usage)
         check_destination(handler, self._to)
         if self.tells_usage:
             await handler.count_call(lambda: NOTHING)

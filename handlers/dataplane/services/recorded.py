@@ -55,7 +55,7 @@ class Recorded:
             path = self._to.route.names_in(self._to.path)
             reads = self._api.form_names_model
             expect_form(handler, reads_fields=reads, names_model=reads and not path.keys() & {"model", "deployment"})
-        await admit(handler)
+        await admit(handler, is_free=self._api.is_free)
         check_destination(handler, self._to)
         if not has_ascii(handler.request.headers.get("Content-Type", "")):
             raise Problem(415, OTHER_CHARSET, rule=Rule.UNUSABLE_BODY)

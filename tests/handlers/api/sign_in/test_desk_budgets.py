@@ -116,6 +116,15 @@ async def test_a_client_is_warned_of_its_budget_and_told_when_it_is_spent(runnin
     assert told(await make_call(running.headers)) == {"status": "allowed", "tokens-remaining": "5"}
 
 
+@pytest.mark.parametrize("reserves", [True, False])
+async def test_tokens_are_counted_also_when_the_budget_is_spent(running, reserves):
+    hold(running, Policy(limits=PolicyLimits(budget=Budget(0, "month", reserve=reserves))), own(running))
+    assert (await running.call(OPUS)).status == 403
+    running.upstream.play(whole(COUNTED))
+    path, body = f"{BASE}/v1/messages/count_tokens", OPUS.request_body(stream=False)
+    assert (await running.request("POST", path, running.headers, body)).status == 200
+
+
 async def test_a_client_is_told_of_the_models_that_it_may_use(running):
     headers = await headers_at_desk(running)
     names = ("claude-opus-4-8", "claude-haiku-4-5")
