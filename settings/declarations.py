@@ -112,6 +112,9 @@ class Settings:
     session_lifetime: timedelta = declare(
         SERVER, POSITIVE_DURATION, "7d", "Maximum length of a sign-in to the dashboard."
     )
+    support_contact: str = declare(
+        SERVER, DISPLAYED, "", "Whom to ask, such as an address; named where a policy or a budget refuses a call."
+    )
     structured_logging: bool = declare(SERVER, SWITCH, "false", "Log one JSON line per record.")
     otel_traces: bool = declare(SERVER, SWITCH, "false", "Send traces to an OpenTelemetry collector.")
     workers: int = declare(SERVER, WORKERS, "1", "Processes that serve on the same address.")

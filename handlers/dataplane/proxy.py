@@ -48,6 +48,7 @@ BAD_GATEWAY = 502
 # The official SDKs and Claude Code obey it; without it some repeat a 401.
 RETRY_HEADER = "x-should-retry"
 # The rules of budgets; only who signed in below a provider is refused by them with 429.
+CONTACT = " Contact: {}."
 BUDGETS = frozenset({Rule.USER_BUDGET, Rule.POLICY_BUDGET})
 # What no repetition mends.
 FINAL_STATUSES = frozenset({400, 401, 403, 404, 405, 413, 415})
@@ -309,6 +310,9 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         """Note a refusal, and add the headers that the dialect's clients read. Say where the time went."""
         if self.told_at_desk and isinstance(problem, OverloadedError):
             problem = worded(problem, self.dialect, self.bridge.now())
+        contact = self.bridge.settings.support_contact
+        if contact and (problem.policy is not None or problem.rule in BUDGETS):
+            problem.message += CONTACT.format(contact)
         if self.stand_in is not None:
             self.set_header(PROVIDER_HEADER, self.stand_in)
         if self.interception_id is not None:

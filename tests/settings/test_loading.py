@@ -99,6 +99,7 @@ def test_every_setting_refuses_nonsense_in_its_own_name():
         "upstream-proxy",
         "no-proxy",
         "egress-hosts",
+        "support-contact",
     } | {
         "tls-cert-file",
         "tls-key-file",

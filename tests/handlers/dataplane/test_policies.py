@@ -382,6 +382,20 @@ async def test_calls_are_charged_to_the_budgets_and_tokens_of_every_level(runnin
     await running.ended(1)
 
 
+@pytest.mark.bridge(support_contact="ai-help@example.com")
+async def test_a_refusal_by_a_policy_says_whom_to_ask_where_the_server_knows_it(running):
+    said = "Contact: ai-help@example.com."
+    for policy in (Policy(models=Models(deny=["*"])), Policy(limits=PolicyLimits(budget=Budget(0, "month")))):
+        hold(running, policy, own(running))
+        response = await refused(running, OPUS)
+        assert json.loads(response.body)["error"]["message"].endswith(f". {said}")
+    await running.bridge.refusal_recorder.flush()
+    _, listed = await running.get(f"{API}/refusals")
+    assert [row["message"].endswith(said) for row in listed["results"]] == [True, True]
+    unknown = await running.request("POST", f"{API}/anthropic/v1/messages", {})
+    assert said not in unknown.body.decode()
+
+
 async def test_a_shadow_limit_refuses_nothing_and_counts_what_it_would_have_refused(running):
     limits = SharedLimits(each_member=PolicyLimits(rate=Rate(1, "1h", shadow=True)))
     hold(running, SharedPolicy(limits=limits))
