@@ -94,18 +94,12 @@ def test_an_owner_sets_a_policy_of_a_group_and_its_member_sees_it(page, site, ow
     page.choose("Responses", "redacted", ".policy details")
     page.click(".policy .field", "Days for responses, if fewer")
     page.type("7")
-    page.click(".policy .field", "Managed settings of Claude Code")
-    page.type('{"permissions": {"deny": ["Read(.env)"]}')
-    page.find(".policy .field [role=alert]", "This is no JSON object.")
-    page.type("}")
-    page.gone(".policy .field [role=alert]")
     page.click(".policy button", "Save")
     page.find("[role=status]", "limits.together.budget.usd: 0 refuses every call that the bridge would pay for")
     assert site.get(owner, f"policies/groups/{group}") == {
         "models": {"allow": ["demo"]},
         "limits": {"together": {"budget": {"usd": "0", "period": "month"}}},
         "recording": {"responses": "redacted", "responses_retention": 7},
-        "managed_settings": {"permissions": {"deny": ["Read(.env)"]}},
     }
     is_for_everybody(page, axe)
     put(site, owner, f"policies/groups/{group}", {"byok": "deny"})
@@ -132,6 +126,33 @@ def test_an_owner_sets_a_policy_of_a_group_and_its_member_sees_it(page, site, ow
     page.find(".detail section", f"group {group}")
     page.open("usage", member)
     page.find(".facts", f"denied policy of group {group}")
+
+
+def test_an_owner_sets_what_claude_code_is_managed_by_in_fields_and_as_json(page, site, owner, axe):
+    name, member = site.user()
+    page.resize(DESK)
+    page.open(f"policies/users%2F{name}", owner)
+    page.click(".policy summary", "Managed settings of Claude Code")
+    page.click(".policy .field", "All managed settings")
+    page.type('{"permissions": {"deny": ["Read(.env)"]}')
+    page.find(".policy .field [role=alert]", "This is no JSON object.")
+    page.type("}")
+    page.gone(".policy .field [role=alert]")
+    page.click(".policy .field", "Tools denied")
+    page.type(Keys.CONTROL, Keys.END, Keys.NULL, Keys.ENTER, "WebFetch")
+    page.click(".policy .field", "Telemetry to")
+    page.type("https://c.example")
+    page.click(".policy button", "Save")
+    telemetry = {"CLAUDE_CODE_ENABLE_TELEMETRY": "1", "OTEL_METRICS_EXPORTER": "otlp", "OTEL_LOGS_EXPORTER": "otlp"}
+    managed = {
+        "permissions": {"deny": ["Read(.env)", "WebFetch"]},
+        "env": telemetry | {"OTEL_EXPORTER_OTLP_ENDPOINT": "https://c.example"},
+    }
+    poll(lambda: site.get(owner, f"policies/users/{name}") == {"managed_settings": managed})
+    is_for_everybody(page, axe)
+    page.open("usage", member)
+    page.click(".card summary", "What Claude Code gets")
+    page.find(".card pre", "https://c.example")
 
 
 def test_whose_budget_is_used_up_and_until_when_is_a_click(page, site, owner, group):

@@ -9,7 +9,7 @@ import { useResource } from "../../server/resource.js";
 import { plural, whole } from "../../text/format.js";
 import { limitFigure, limitNote, limitTitle, partText, sourceText } from "../../text/limits_text.js";
 import { reasonOf, titleOf } from "../../text/vocabulary.js";
-import { patternsText } from "./policy_form.js";
+import { patternsText, policyText } from "./policy_form.js";
 
 const NEARLY = 0.8;
 
@@ -80,6 +80,11 @@ export function Explained({ of, limits = false }) {
       ${data.policies.length ? `${plural(data.policies.length, "policy")}: ${data.policies.map(({ level, name }) => (name ? `${level} ${name}` : level)).join(", ")}.` : "No policy applies."}
     </p>
     <${Rules} policy=${data} />
+    ${data.managed_settings &&
+    html`<details>
+      <summary>What Claude Code gets where it signed in here</summary>
+      <pre class="policy-text">${policyText(data.managed_settings)}</pre>
+    </details>`}
     ${limits && html`<${LimitRules} rules=${data.limits} none="No limit holds but those of the whole server." />`}
     <${LineForm} fields=${MODEL} verb="Ask" act=${async (given) => setModel(given.model.trim())} />
     ${asked.error && html`<${Failure} error=${asked.error} />`}

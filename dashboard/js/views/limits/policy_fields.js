@@ -3,7 +3,8 @@
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { Field } from "../../parts/forms.js";
-import { fieldAt, limitOf, patternsOf, patternsText, policyOf, policyText, slotsOf, slotsText, withField } from "./policy_form.js";
+import { itemsOf } from "../../text/format.js";
+import { COLLECTOR, fieldAt, limitOf, linesText, patternsOf, patternsText, policyOf, policyText, slotsOf, slotsText, telemetryOf, withField } from "./policy_form.js";
 
 const PATTERNS = { rows: 2, read: patternsOf, write: patternsText };
 const NUMBER = { inputmode: "numeric", read: slotsOf, write: slotsText };
@@ -51,10 +52,21 @@ const RETENTIONS = [
   { path: ["recording", "retention"], label: "Days after which texts are removed", ...NUMBER },
   { path: ["recording", "responses_retention"], label: "Days for responses, if fewer", ...NUMBER },
 ];
+const LINES = { rows: 2, read: (text) => itemsOf(text, "\n"), write: linesText };
+const MANAGED = [
+  { path: ["permissions", "deny"], label: "Tools denied", hint: "One rule a line, such as Read(.env). The same for those below.", ...LINES },
+  { path: ["permissions", "ask"], label: "Tools to ask for", ...LINES },
+  { path: ["permissions", "allow"], label: "Tools allowed without asking", ...LINES },
+  { path: ["model"], label: "Usual model", placeholder: "claude-opus-4-8" },
+  { path: ["availableModels"], label: "Models offered", hint: "One a line. Empty: those that policies allow by their whole names, if they do.", ...LINES },
+  { path: ["companyAnnouncements"], label: "Announcements at its start", hint: "One a line.", ...LINES },
+  { path: ["env"], label: "Telemetry to", placeholder: "https://collector.example:4318", read: telemetryOf, write: (env) => env?.[COLLECTOR] ?? "" },
+  { path: ["env", "CLAUDE_CODE_GATEWAY_HINT_HEADERS"], label: "Headers that say more of a call", options: [["", "not sent"], ["1", "sent"]] },
+];
 const SETTINGS = {
   path: ["managed_settings"],
-  label: "Managed settings of Claude Code",
-  hint: "As JSON: what it gets where it signs in at the bridge.",
+  label: "All managed settings",
+  hint: "As JSON: what Claude Code gets where it signs in at the bridge.",
   placeholder: '{"permissions": {"deny": ["Read(.env)"]}}',
   rows: 5,
   read: (text) => policyOf(text) ?? text,
@@ -77,7 +89,11 @@ export function PolicyFields({ policy, shared, onPolicy }) {
       ${drawn(OF_RESPONSES)}
       <div class="pairs">${drawn(RETENTIONS)}</div>
     </details>
-    ${drawn([SETTINGS])}
+    <details>
+      <summary>Managed settings of Claude Code</summary>
+      ${typeof policy.managed_settings !== "string" && drawn(MANAGED, SETTINGS.path)}
+      ${drawn([SETTINGS])}
+    </details>
   `;
 }
 

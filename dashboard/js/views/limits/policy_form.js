@@ -53,6 +53,21 @@ export function limitOf(before, name, text, [first, second]) {
   return fieldAt(limit, [first]) === undefined && fieldAt(limit, [second]) === undefined ? undefined : limit;
 }
 
+/** A list as lines; what is no list yet is a line of its own. */
+export function linesText(list = []) {
+  return [list].flat().join("\n");
+}
+
+export const COLLECTOR = "OTEL_EXPORTER_OTLP_ENDPOINT";
+const EXPORTERS = { CLAUDE_CODE_ENABLE_TELEMETRY: "1", OTEL_METRICS_EXPORTER: "otlp", OTEL_LOGS_EXPORTER: "otlp" };
+
+/** The variables of Claude Code with telemetry sent to an address; without one they are gone. */
+export function telemetryOf(text, before) {
+  const address = text.trim();
+  if (address) return { ...before, ...EXPORTERS, [COLLECTOR]: address };
+  return Object.fromEntries(Object.entries(before ?? {}).filter(([name]) => name !== COLLECTOR && !(name in EXPORTERS)));
+}
+
 /** A policy as text to edit. */
 export function policyText(policy) {
   return JSON.stringify(policy, null, 2);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fieldAt, limitOf, patternsOf, patternsText, policyOf, policyText, slotsOf, slotsText, withField } from "../../../../dashboard/js/views/limits/policy_form.js";
+import { fieldAt, limitOf, patternsOf, patternsText, policyOf, policyText, slotsOf, slotsText, telemetryOf, withField } from "../../../../dashboard/js/views/limits/policy_form.js";
 
 test("a field is set at any depth, and what becomes empty is taken away", () => {
   const policy = withField({ byok: "deny" }, ["limits", "together", "concurrency"], 4);
@@ -44,4 +44,12 @@ test("calls at a time are a number, or an object that keeps what else it says", 
 test("only an object is a policy", () => {
   assert.deepEqual(policyOf(policyText({ byok: "deny" })), { byok: "deny" });
   for (const text of ["", "[]", "null", "5", "{"]) assert.equal(policyOf(text), null);
+});
+
+test("telemetry is switched on and off with its address, and other variables stay", () => {
+  const sent = telemetryOf(" https://c.example ", { DISABLE_BUG_COMMAND: "1" });
+  assert.equal(sent.OTEL_EXPORTER_OTLP_ENDPOINT, "https://c.example");
+  assert.equal(sent.CLAUDE_CODE_ENABLE_TELEMETRY, "1");
+  assert.deepEqual(telemetryOf("", sent), { DISABLE_BUG_COMMAND: "1" });
+  assert.deepEqual(telemetryOf("", undefined), {});
 });
