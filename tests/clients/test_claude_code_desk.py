@@ -105,7 +105,7 @@ def signed_in(running, client, machine):
 async def test_it_signs_in_gets_its_managed_settings_and_calls(running, client, signed_in):
     claude = await signed_in()
     managed = {"permissions": {"deny": ["WebFetch"]}, "companyAnnouncements": ["Tag your calls."]}
-    policy = json.dumps({"managed_settings": managed}).encode()
+    policy = json.dumps({"managed_settings": managed, "models": {"allow": [MODEL, "claude-haiku-4-5"]}}).encode()
     kept_policy = await running.request("PUT", "/api/v2/aibridge/policies/everyone", dict(running.headers), policy)
     assert kept_policy.status == 200
     running.upstream.scripts[:] = answers.messages("Bash", {"command": COMMAND, "description": "Make it"}, MODEL)
@@ -114,7 +114,12 @@ async def test_it_signs_in_gets_its_managed_settings_and_calls(running, client, 
         CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1",
     )
     assert output == f"{ANSWER}\n"
-    assert json.loads((client.home / ".claude/remote-settings.json").read_text()) == managed
+    models = {
+        "availableModels": [MODEL, "claude-haiku-4-5"],
+        "availableModelsMatch": "exact",
+        "enforceAvailableModels": True,
+    }
+    assert json.loads((client.home / ".claude/remote-settings.json").read_text()) == managed | models
     made = (await running.get("/api/v2/aibridge/users/me/tokens"))[1]["results"][0]
     assert (made["name"], made["revoked_at"], made["id"] == running.identity.token_id) == ("Claude Code", None, False)
     credentials = json.loads((client.home / ".claude/.credentials.json").read_text())
@@ -122,7 +127,8 @@ async def test_it_signs_in_gets_its_managed_settings_and_calls(running, client, 
     credentials["enterpriseGateway"]["expiresAt"] -= 90 * 86_400_000  # milliseconds
     client.configure(".claude/.credentials.json", json.dumps(credentials))
     running.upstream.scripts[:] = answers.messages("Bash", {}, MODEL)[1:]
-    assert await client.run(*claude, "-p", PROMPT, "--model", MODEL) == f"{ANSWER}\n"
+    assert await client.run(*claude, "-p", PROMPT) == f"{ANSWER}\n"  # its own usual model may not be used
+    assert json.loads(running.upstream.requests[-1].body)["model"] == MODEL
     refreshed = json.loads((client.home / ".claude/.credentials.json").read_text())["enterpriseGateway"]
     assert refreshed["expiresAt"] >= signed_in_until
     for name in ("jwt", "idpRefreshToken"):

@@ -51,8 +51,9 @@ async def test_a_client_finds_the_desk_signs_in_and_out_and_is_refused_from_then
     listed = (await running.get(f"{CONTROL}/users/me/tokens"))[1]["results"][0]
     assert (listed["name"], listed["revoked_at"]) == ("Claude Code", None)
     # nothing that is not served stops the client: it takes 404 for "none"
-    for path in ("/managed/settings", "/user/bootstrap"):
-        assert (await running.get(BASE + path, headers))[0] == 404
+    assert (await running.get(f"{BASE}/managed/settings", headers))[0] == 404
+    status, none = await running.get(f"{BASE}/user/bootstrap", headers)
+    assert (status, none["error"]["type"]) == (404, "not_found_error")
     assert await post(running, where["revocation_endpoint"]) == (
         400,
         {"error": "invalid_request", "error_description": "token is required"},
