@@ -17,7 +17,7 @@ from intercept.times import format_time
 from limits.limit import PERIODS
 from limits.policies.compiled import Applied, Level, PolicyHolder
 from limits.policies.policy import AnyPolicy, Budget
-from limits.policies.reading import read_policy
+from limits.policies.reading import InvalidPolicyError, read_policy
 from resources.bodies import Body, OtherReaders, Readers, one_of
 from resources.fields import Time, doc
 from storage.accounts.users import User
@@ -213,8 +213,12 @@ class AuditedLimit(Struct):
     @classmethod
     def of(cls, source: PolicyHolder, text: str) -> Self | None:
         """Make it of the JSON of a policy; None if that has none."""
-        budget = budget_of(source.level, read_policy(msgspec.json.decode(text), kind_of(source.level)))
-        if budget is None:
+        fields = msgspec.json.decode(text)
+        try:
+            policy = read_policy({"limits": fields["limits"]} if "limits" in fields else {}, kind_of(source.level))
+        except InvalidPolicyError:  # of another version of the bridge
+            return None
+        if (budget := budget_of(source.level, policy)) is None:
             return None
         return cls(SpendScope.of(source), _cents(budget.micro_dollars), PERIODS[budget.calendar])
 

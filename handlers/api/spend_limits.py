@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -14,7 +15,7 @@ from handlers.api.policies import book_of, effective_of, store_of
 from handlers.bridge import Bridge
 from handlers.operations.handler import OperationHandler
 from handlers.operations.operation import AUDITORS, OWNERS, Ask, Operation, by_path, operation, operations_of
-from handlers.operations.query import MAX_LIMIT, Limit, Query
+from handlers.operations.query import Limit, Query
 from handlers.problems import Problem, ValidationProblem, problem_body
 from intercept.catalog import ANTHROPIC
 from intercept.ids import format_id
@@ -52,6 +53,9 @@ MAX_USERS: Final = 100
 
 MAX_ENTRIES: Final = 10_000
 """Changes of policies that are looked through for those of spend limits."""
+
+AT_ONCE: Final = 100
+"""Users, and entries of the audit trail, that are read before others may run."""
 
 _WORDS: Final[dict[Period, BudgetPeriod]] = {word: period for period, word in PERIODS.items()}
 
@@ -210,12 +214,12 @@ async def list_effective_spend_limits(ask: Ask, query: EffectiveQuery) -> Effect
         users.sort(key=lambda user: of_period.get(user.id, Decimal(0)), reverse=True)
     start = int(query.page or 0)
     end = start + query.limit
-    data = [
-        EffectiveSpendLimit.of(user, holding, period, spent[period].get(user.id, Decimal(0)))
-        for user in users[start:end]
-        for holding in [_holding(bridge, user)]
-        for period in spent
-    ]
+    data: list[EffectiveSpendLimit] = []
+    for number, user in enumerate(users[start:end]):
+        if number % AT_ONCE == 0:
+            await asyncio.sleep(0)
+        holding = _holding(bridge, user)
+        data += [EffectiveSpendLimit.of(user, holding, one, spent[one].get(user.id, Decimal(0))) for one in spent]
     return EffectiveSpendLimits(data, str(end) if end < len(users) else None)
 
 
@@ -258,10 +262,10 @@ async def list_spend_limit_events(ask: Ask, query: SpendLimitEventQuery) -> Spen
     wanted = AuditQuery(actions=(Action.POLICY_CHANGED, Action.POLICY_REMOVED))
     found: list[SpendLimitEvent] = []
     after_id = query.after_id
-    for _ in range(MAX_ENTRIES // MAX_LIMIT):
-        entries = await audit_page(ask.bridge.database, wanted, limit=MAX_LIMIT, after_id=after_id)
+    for _ in range(MAX_ENTRIES // AT_ONCE):
+        entries = await audit_page(ask.bridge.database, wanted, limit=AT_ONCE, after_id=after_id)
         found += [event for one in entries if (event := SpendLimitEvent.of(one)) is not None]
-        if len(found) > query.limit or len(entries) < MAX_LIMIT:
+        if len(found) > query.limit or len(entries) < AT_ONCE:
             break
         after_id = entries[-1]["_id"]
     return SpendLimitEvents(found[: query.limit], len(found) > query.limit)
