@@ -310,9 +310,7 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         """Note a refusal, and add the headers that the dialect's clients read. Say where the time went."""
         if self.told_at_desk and isinstance(problem, OverloadedError):
             problem = worded(problem, self.dialect, self.bridge.now())
-        contact = self.bridge.settings.support_contact
-        if contact and (problem.policy is not None or problem.rule in BUDGETS):
-            problem.message += CONTACT.format(contact)
+        self.name_contact(problem)
         if self.stand_in is not None:
             self.set_header(PROVIDER_HEADER, self.stand_in)
         if self.interception_id is not None:
@@ -328,6 +326,12 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         if dialect.error_type_header:
             self.set_header(dialect.error_type_header, getattr(dialect.error.of(problem.status, ""), "type", ""))
         super().write_problem(problem)
+
+    def name_contact(self, problem: Problem) -> None:
+        """Add whom to ask about a refusal by a policy or a budget, where the server knows it."""
+        contact = self.bridge.settings.support_contact
+        if contact and (problem.policy is not None or problem.rule in BUDGETS):
+            problem.message += CONTACT.format(contact)
 
     def note_refusal(self, problem: Problem, *, shadow: bool = False) -> None:
         """Record and count a refusal that has a rule; of who has no valid token with the address.

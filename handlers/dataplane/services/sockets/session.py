@@ -324,6 +324,7 @@ class SocketSession:
 
     async def _refuse(self, problem: Problem, event: Any) -> None:
         problem = problem.scrubbed()
+        self._handler.name_contact(problem)
         self._handler.note_denied(problem)
         self._handler.note_refusal(problem)
         await self._client.send(msgspec.json.encode(self._error_event(problem, event)))

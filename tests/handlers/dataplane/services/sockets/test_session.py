@@ -90,6 +90,7 @@ async def test_messages_go_through_unchanged_and_who_leaves_ends_its_calls(runni
     assert lets_go(running)
 
 
+@pytest.mark.bridge(support_contact="ai-help@example.com")
 async def test_the_policies_and_groups_of_now_hold_for_a_response(running, provider, opened, again):
     # the text of each response is recorded where a policy says so
     hold(running, SharedPolicy(recording=RecordingRules(responses=Keep.FULL)))
@@ -108,7 +109,7 @@ async def test_the_policies_and_groups_of_now_hold_for_a_response(running, provi
     running.bridge.policies.put(KeptPolicy(PolicyHolder(Level.GROUP, str(group.id), "research"), policy, "1"))
     await client.send(create("one"))
     error = await answer(client)
-    assert error["status"] == 403
+    assert (error["status"], error["error"]["message"][-29:]) == (403, "Contact: ai-help@example.com.")
     assert provider.received.empty()
     assert lets_go(running)
     await running.bridge.access.trail.flush()
