@@ -17,6 +17,7 @@ from limits.policies.policy import Pattern
 from resources.accounts import ListedToken
 from resources.fields import Count, Initiator, Time, doc, of_fields, word
 from resources.limits import MICRO_DOLLARS, LimitsScope, LimitsState, period_end
+from resources.policy_summary import summarize
 from resources.recorded.statistics import GroupTotals
 from storage.accounts.users import User
 from storage.policies.documents import KeptPolicy, path_of
@@ -30,6 +31,7 @@ class ListedPolicy(Struct):
     path: Annotated[str, doc("Its path below `/policies/`, with the id.")]
     level: Level
     name: Name
+    says: Annotated[str, doc("What it restricts, in a line for people; empty where nothing is.")]
     changed_at: Time | None
 
     @classmethod
@@ -37,7 +39,7 @@ class ListedPolicy(Struct):
         """Show a policy."""
         source = kept.source
         changed_at = format_time(kept.changed_at) if kept.changed_at else None
-        return cls(path_of(source.level, source.key), source.level, source.name, changed_at)
+        return cls(path_of(source.level, source.key), source.level, source.name, summarize(kept.policy), changed_at)
 
 
 class PolicySource(Struct):

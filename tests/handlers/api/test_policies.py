@@ -59,6 +59,12 @@ async def test_a_policy_is_set_read_changed_and_removed_by_one_owner_at_a_time(r
     status, listed = await running.get(POLICIES)
     assert (status, listed["count"]) == (200, 4)
     assert [(one["level"], one["name"]) for one in listed["results"]][:2] == [("everyone", ""), ("group", "research")]
+    shared = (
+        "models claude-*, gpt-5* of openai; not *-preview; each $50.00 a month; together 100 calls in 20s; "
+        "at most 9 output tokens"
+    )
+    own = "not *-preview; $50.00 a month, 4 calls at a time; at most 9 output tokens"
+    assert [one["says"] for one in listed["results"]] == [shared, shared, own, own]
     for path in paths:
         assert (await send("DELETE", path)).status == 204
         assert (await send("DELETE", path)).status == 204

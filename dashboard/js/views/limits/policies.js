@@ -14,7 +14,7 @@ import { PolicyFields } from "./policy_fields.js";
 import { policyOf, policyText } from "./policy_form.js";
 
 const PAGE = 100;
-const COLUMNS = "minmax(0, 1.6fr) minmax(0, 0.7fr) minmax(0, 1fr)";
+const COLUMNS = "minmax(0, 1fr) minmax(0, 0.5fr) minmax(0, 3fr)";
 const EVERYONE = "everyone";
 const LEVELS = [
   ["groups", "A group"],
@@ -41,7 +41,7 @@ export default function Policies({ route: { id: chosen }, user: me }) {
     cells: html`
       <span><b>${row.name || "Everyone"}</b></span>
       <span><span class="role">${row.level}</span></span>
-      <span class="quiet">${row.changed_at ? `changed ${time(row.changed_at)}` : "no policy"}</span>
+      <span class="quiet" title=${row.changed_at ? `Changed ${time(row.changed_at)}` : undefined}>${row.says || "no policy"}</span>
     `,
   });
   const pane = (close) => html`<${PolicyPane} key=${chosen} at=${chosen} me=${me} onClose=${close} onChanged=${pages.reload} />`;
