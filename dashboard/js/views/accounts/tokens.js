@@ -7,7 +7,7 @@ import { href } from "../../frame/router.js";
 import { Addition, Confirm } from "../../parts/forms.js";
 import { End } from "../../parts/list.js";
 import { Created } from "../../parts/texts.js";
-import { send } from "../../server/api.js";
+import { onSignedOut, send } from "../../server/api.js";
 import { usePages } from "../../server/resource.js";
 import { plural, time } from "../../text/format.js";
 import { SignIns } from "../sign_in/sign_ins.js";
@@ -21,6 +21,10 @@ const LIFETIMES = [
   [90, "90 days"],
   [365, "A year"],
 ];
+
+/** The token that was created last, by the path of its list, until it is said to be copied: who looks at another view meanwhile still has it. */
+const unseen = new Map();
+onSignedOut(() => unseen.clear());
 
 /** One's own, for everybody. */
 export default function OwnTokens({ user }) {
@@ -43,7 +47,11 @@ export function Tokens({ of, params = {}, mayChange, rules, onChanged = () => {}
   const figures = useFigures(params, "token", searchFor({ user: of }));
   const path = `users/${encodeURIComponent(of)}/tokens`;
   const pages = usePages(path, {}, "offset", PAGE);
-  const [created, setCreated] = useState(null);
+  const [created, setShown] = useState(unseen.get(path));
+  const setCreated = (token) => {
+    unseen.set(path, token);
+    setShown(token);
+  };
   const [revoking, setRevoking] = useState(null);
   const changed = () => {
     pages.reload();

@@ -124,6 +124,11 @@ def test_everybody_creates_copies_and_is_refused_tokens_until_they_are_removed(p
     page.click(".created button", "Copy")
     page.find(".created button", "Copied")
     assert page.browser.execute_script("return navigator.clipboard.readText()") == secret
+    at = page.address
+    page.go("overview")
+    page.gone(".created")
+    page.go(at)
+    assert page.find(".created code").text == secret
     page.click(".created button", "Done")
     page.gone(".created")
     assert secret not in page.browser.page_source
