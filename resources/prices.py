@@ -6,16 +6,19 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final, Self
 
-from msgspec import UNSET, Meta, UnsetType, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from limits.policies.policy import NOT_A_PATTERN, InvalidFieldError, ModelPattern, Wildcard
 from resources.bodies import Body, InvalidBodyError, OtherReaders, Readers
-from resources.fields import doc
+from resources.fields import Count, doc
 from resources.ranges import Problems, range_of
+from storage.derived.rollup import TOKENS, Totals
 from storage.prices.own_prices import MAX_PRICES, MONEY, OwnPrice
 from storage.queries.filters.keys import parse_timestamp
+
+MILLION: Final = 10**6
 
 MAX_USD: Final = 10**6
 """The highest price of a million tokens, in US dollars."""
@@ -138,6 +141,27 @@ def _repeated(prices: Mapping[int, PriceBody]) -> Iterator[tuple[str, str]]:
     for number, price in prices.items():
         if (same := first.setdefault(price.price.key, number)) != number:
             yield f"prices[{number}]", TWICE.format(same)
+
+
+class PricedModel(Struct):
+    """A model that was called, and what a million of its tokens cost now in the usual tier and in a short prompt."""
+
+    provider: Annotated[str, doc("The name of the provider.")]
+    model: str
+    calls: Annotated[Count, doc("Calls that ended.")]
+    unpriced: Annotated[Count, doc("Calls of these that used tokens and have no price.")]
+    prices: Annotated[str | None, doc("The table, or the own price, that says what it costs; null without a price.")]
+    input: Annotated[float | None, doc("US dollars for a million tokens; null without a price.")]
+    output: float | None
+    cache_read: float | None
+    cache_write: float | None
+
+    @classmethod
+    def of(cls, provider: str, model: str, total: Totals, rates: tuple[Mapping[str, Decimal], str] | None) -> Self:
+        """Show its calls, given US dollars for a token by its count, and the table or own price that says so."""
+        usd, prices = rates or ({}, None)
+        each = [float(usd[name] * MILLION) if rates else None for name in TOKENS]
+        return cls(provider, model, total["interceptions"], total.get("unpriced", 0), prices, *each)
 
 
 class RangeBody(Body, omit_defaults=True):

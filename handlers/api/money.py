@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, ClassVar, Final, Literal
 from uuid import UUID
 
@@ -15,13 +15,13 @@ from handlers.api.names import read_names
 from handlers.bridge import Bridge
 from handlers.operations.operation import AUDITORS, OWNERS, Ask, Download, Noted, Tagged, Versions, operation
 from handlers.operations.problems import INVALID_BODY
-from handlers.operations.query import INVALID, Query
+from handlers.operations.query import INVALID, Paged, Query
 from handlers.problems import Problem, ValidationProblem
 from limits.policies.compiled import Patterns
 from limits.policies.policy import ModelPattern
 from resources.bodies import Readers
-from resources.fields import Names, WholeList, doc
-from resources.prices import PriceBody, PriceListBody, RangeBody, read_day_or_time
+from resources.fields import ListPage, Names, WholeList, doc
+from resources.prices import PriceBody, PricedModel, PriceListBody, RangeBody, read_day_or_time
 from resources.ranges import Problems
 from resources.reconciliation import Reconciliation, ReconciliationBody, reconcile
 from resources.recorded.export_formats import CSV_TYPE
@@ -31,6 +31,7 @@ from storage.mongo.errors import DatabaseRefusalError
 from storage.prices.own_prices import KeptPrices, OwnPrice
 from storage.prices.recosts import UNKNOWN, Recost, Recosts
 from storage.prices.store import PriceStore
+from storage.prices.token_rates import token_rates
 from storage.queries.found import SPEND
 from storage.queries.money import read_recorded
 from storage.queries.questions.calendar import Period
@@ -42,6 +43,8 @@ from upstream.reports.reported import ReportError
 MAX_PRICES_BYTES: Final = 256 * 1024
 NO_PROVIDER = "prices[{}].provider: no provider has a name like this now"
 MAX_NOTES = 5
+CALLED_WITHIN: Final = timedelta(days=30)
+"""Models that were called as recently as this are listed with their prices."""
 
 _EXAMPLE = PriceListBody(
     [PriceBody(provider="anthropic", model="claude-opus-4-*", input="4.50", output="22.50", valid_from="2026-11-01")]
@@ -84,6 +87,25 @@ def _without_provider(ask: Ask, prices: list[OwnPrice]) -> list[int]:
         if all(pattern.find(name, "") is None for name in names):
             found.append(number)
     return found
+
+
+@operation("GET", "prices/models", AUDITORS, tag="prices")
+async def list_priced_models(ask: Ask, query: Paged) -> ListPage[PricedModel]:
+    """List the models that were called, with their prices.
+
+    Those of the last 30 days, first those with most calls.
+    """
+    now = ask.bridge.now()
+    by = (By(Dimension.PROVIDER), By(Dimension.MODEL))
+    answer = await ask.bridge.questions.answer(
+        Question(now - CALLED_WITHIN, now, by=by, limit=query.limit, offset=query.offset)
+    )
+    models = []
+    for group in answer.groups:
+        provider, model = group.key
+        rates = token_rates(ask.bridge.recorder.cost_of, provider, model, now)
+        models.append(PricedModel.of(provider, model, group.total, rates))
+    return ListPage(answer.count, models)
 
 
 Id = Annotated[UUID, doc("The id of the job.")]

@@ -166,7 +166,9 @@ def test_whose_budget_is_used_up_and_until_when_is_a_click(page, site, owner, gr
 def test_an_owner_gives_a_model_a_price_of_its_own_and_prices_past_calls_again(page, site, owner, axe):
     page.resize(DESK)
     page.refused.append("400")
+    site.calls(owner, 1)
     page.open("prices", owner)
+    page.find("tbody tr", "demo, made up")
     page.click("button", "Add a price")
     page.find("dialog input")
     page.type("nobody", Keys.TAB, "mine-*", Keys.TAB, "two", Keys.TAB, "3.5")

@@ -20,13 +20,14 @@ from handlers.operations.operation import Ask, Download, Report, operation
 from handlers.operations.problems import INVALID_SEARCH, READ_PER_SECOND
 from handlers.operations.query import INVALID, MAX_LIMIT, Limit, Offset, Paged, Ranged, Timestamp
 from handlers.problems import ValidationProblem
-from intercept.records import Status, TokenUsage
+from intercept.records import Status
 from intercept.times import format_time
-from resources.fields import ListPage, Names, TokenCounts, doc
+from resources.fields import ListPage, Names, doc
 from resources.ranges import OUT_OF_RANGE, Problems, zone_of
 from resources.recorded.export_formats import CSV_TYPE
 from resources.recorded.failures import ErrorKind, ErrorList, RecordedRefusal, named
 from resources.recorded.statistics import ReadingProgress, Statistics
+from storage.prices.token_rates import token_rates
 from storage.queries.errors import read_errors
 from storage.queries.facets import Facet, find_facet
 from storage.queries.filters.keys import Term
@@ -62,9 +63,6 @@ USUAL_SPAN: Final = timedelta(hours=24)
 NO_PRICE: Final = (
     "no price is known of it; give a provider of this server and a model, as in anthropic/claude-haiku-4-5"
 )
-_SOME: Final = 1_000
-"""Tokens that are priced to know the price of one: few enough for a short prompt, and enough for an exact price."""
-
 CHANGE_OF_NOTHING: Final = "may be change only with compare=previous: it is the change against the time range before"
 
 
@@ -216,17 +214,10 @@ async def get_statistics(ask: Ask, query: QuestionQuery, report: Report) -> Stat
 
 
 def _token_rates(ask: Ask, priced_as: str) -> dict[str, Decimal]:
-    """US dollars for a token of each kind of a model, in the usual tier and in a short prompt."""
     provider, _, model = priced_as.partition("/")
-
-    def usd_of(name: str, tokens: int) -> Decimal:
-        usages = (structs.replace(TokenUsage(provider_response_id=""), **{name: tokens}),)
-        if (cost := ask.bridge.recorder.cost_of(provider, model, usages, ask.bridge.now())) is None:
-            raise ValidationProblem(INVALID, validations=[("priced_as", NO_PRICE)])
-        return cost.usd
-
-    of_call = usd_of("input_tokens", 0)
-    return {name: (usd_of(name, _SOME) - of_call) / _SOME for name in TokenCounts.__struct_fields__}
+    if (rates := token_rates(ask.bridge.recorder.cost_of, provider, model, ask.bridge.now())) is None:
+        raise ValidationProblem(INVALID, validations=[("priced_as", NO_PRICE)])
+    return rates.usd
 
 
 async def _narrowed(ask: Ask, of: Counted, q: str) -> tuple[Mapping[str, Any], CallFinder | None]:

@@ -1,6 +1,7 @@
 """Own prices: set and read, what a call costs then, and past calls that are priced again."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -71,6 +72,21 @@ async def test_prices_are_set_by_owners_shown_with_a_version_and_what_calls_cost
         "usd": (tokens["input_tokens"] + 2 * tokens["output_tokens"]) / 1_000_000,
         "prices": "own price of * of anthropic from 2026-01-01T00:00:00.000Z",
     }
+    # models that were called are listed with their prices
+    await put({"prices": [PRICE | {"input": 1, "output": 2, "cache_read": 0.25}]})
+    nameless = replace(OPUS, request=OPUS.request | {"model": "nameless"})
+    running.upstream.play(whole(nameless))
+    assert (await running.call(nameless)).status == 200
+    await running.ended(2)
+    status, listed = await running.get(f"{PRICES}/models")
+    assert (status, listed["count"]) == (200, 2)
+    assert sorted(listed["results"], key=lambda one: one["model"]) == [
+        {"provider": "anthropic", "model": OPUS.request["model"], "calls": 1, "unpriced": 0}
+        | {"prices": "own price of claude-* of anthropic from 2026-01-01T00:00:00.000Z"}
+        | {"input": 1, "output": 2, "cache_read": 0.25, "cache_write": 1},
+        {"provider": "anthropic", "model": "nameless", "calls": 1, "unpriced": 1, "prices": None}
+        | dict.fromkeys(("input", "output", "cache_read", "cache_write")),
+    ]
 
 
 async def test_what_is_no_price_is_named_and_changes_nothing(running, put):

@@ -1,4 +1,4 @@
-/** The operator's own prices, each with the time from which it holds, and pricing past calls again. For owners and auditors. */
+/** The operator's own prices, what called models cost, and pricing past calls again. For owners and auditors. */
 
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
@@ -7,7 +7,7 @@ import { Confirm, LineForm, NewOne } from "../../parts/forms.js";
 import { Failure, Pending } from "../../parts/states.js";
 import { send, sendVersioned } from "../../server/api.js";
 import { useChange, useResource, useVersioned } from "../../server/resource.js";
-import { percent, plural, time, usd, whole } from "../../text/format.js";
+import { percent, plural, time, UNKNOWN, usd, whole } from "../../text/format.js";
 
 const PRICES = "prices";
 const MONEY = { inputmode: "decimal" };
@@ -40,7 +40,12 @@ function OwnPrices({ isOwner }) {
   const { kept, setKept, error, load } = useVersioned(PRICES);
   const [editing, setEditing] = useState(null); // the number of a price; that of none is a new one
   const [removing, setRemoving] = useState(null);
+  const [wanted, setWanted] = useState({}); // of which model a new one is
   const prices = kept?.data.prices ?? [];
+  const add = (of) => {
+    setWanted(of);
+    setEditing(prices.length);
+  };
   const put = async (next) => {
     setKept(await sendVersioned("PUT", PRICES, { prices: next }, kept.version));
     setEditing(null);
@@ -56,7 +61,7 @@ function OwnPrices({ isOwner }) {
       <p role="status" class="quiet">
         ${kept && plural(prices.length, "price")} of your own; other models have list prices.${kept?.data.changed_at && ` Changed ${time(kept.data.changed_at)}.`}${kept?.notes && html` <b>${kept.notes}</b>`}
       </p>
-      ${isOwner && kept && html`<button type="button" onClick=${() => setEditing(prices.length)}>Add a price</button>`}
+      ${isOwner && kept && html`<button type="button" onClick=${() => add({})}>Add a price</button>`}
     </div>
     <${Pending} data=${kept} error=${error} retry=${load} />
     ${
@@ -67,7 +72,8 @@ function OwnPrices({ isOwner }) {
         <//>
       `
     }
-    ${editing !== null && html`<${PriceDialog} price=${prices[editing]} number=${editing} onClose=${() => setEditing(null)} onStale=${load} save=${(price) => put(prices.toSpliced(editing, 1, price))} />`}
+    <${CalledModels} key=${kept?.version} onAdd=${isOwner && kept && add} />
+    ${editing !== null && html`<${PriceDialog} price=${prices[editing]} wanted=${wanted} number=${editing} onClose=${() => setEditing(null)} onStale=${load} save=${(price) => put(prices.toSpliced(editing, 1, price))} />`}
     ${
       removing !== null &&
       html`
@@ -76,6 +82,42 @@ function OwnPrices({ isOwner }) {
         <//>
       `
     }
+  `;
+}
+
+/** What was called, at which prices: first what has none. */
+function CalledModels({ onAdd }) {
+  const { data, error, reload } = useResource("prices/models", { limit: 100 });
+  const models = (data?.results ?? []).toSorted((one, other) => other.unpriced - one.unpriced);
+  const heads = html`
+    <th>Provider</th><th>Model</th><th class="number">Calls</th>
+    <th class="number">Input</th><th class="number">Output</th><th class="number">Cache read</th><th class="number">Cache write</th><th>Price from</th>
+  `;
+  return html`
+    <section class="apart">
+      <h2>Models called in the last 30 days</h2>
+      <${Pending} data=${data} error=${error} retry=${reload} />
+      ${data && !models.length && html`<p class="quiet">None.</p>`}
+      ${
+        models.length > 0 &&
+        html`
+          <${Table} label="Prices of called models" box="card" heads=${heads} note=${html`<p class="quiet">US dollars for a million tokens, now, in the usual tier and in a short prompt.</p>`}>
+            ${models.map(
+              ({ provider, model, calls, unpriced, prices, ...of }) => html`
+                <tr key=${`${provider} ${model}`}>
+                  <td>${provider}</td><td>${model}</td><td class="number">${whole(calls)}</td>
+                  ${["input", "output", "cache_read", "cache_write"].map((kind) => html`<td class="number" key=${kind}>${of[kind] ?? UNKNOWN}</td>`)}
+                  <td>
+                    ${prices ?? html`<b>no price</b>${onAdd && html` <button type="button" onClick=${() => onAdd({ provider, model })}>Add one</button>`}`}
+                    ${unpriced > 0 && html`<br /><span class="bad">${plural(unpriced, "call")} without a cost</span>`}
+                  </td>
+                </tr>
+              `,
+            )}
+          <//>
+        `
+      }
+    </section>
   `;
 }
 
@@ -96,8 +138,8 @@ function Row({ price, isOwner, onEdit, onRemove }) {
   `;
 }
 
-/** One price, new or changed: `price` is undefined for a new one; `save` gets what was typed, and `number` is its place in the list. */
-function PriceDialog({ price, number, save, onClose, onStale }) {
+/** One price, new or changed: `price` is undefined for a new one, of `wanted` then; `save` gets what was typed, and `number` is its place in the list. */
+function PriceDialog({ price, wanted, number, save, onClose, onStale }) {
   const put = async (given) => {
     try {
       await save(given);
@@ -106,7 +148,7 @@ function PriceDialog({ price, number, save, onClose, onStale }) {
       throw error;
     }
   };
-  const initial = { valid_from: new Date().toISOString().slice(0, 10), ...price };
+  const initial = { valid_from: new Date().toISOString().slice(0, 10), ...wanted, ...price };
   const renew = () => {
     onClose();
     onStale();

@@ -7,7 +7,7 @@ import { asked, bucketsOf, chosenRange, goesOn, lengthOf, rangeParams, rangeText
 import { Chart } from "../../charts/chart.js";
 import { bucketFor, byShare, chartRows, earlier, placed, termOf, valueName } from "../../charts/statistics.js";
 import { IN_DEMO } from "../../frame/demo.js";
-import { seesEveryone } from "../../frame/registry.js";
+import { seesEveryone, seesEverything } from "../../frame/registry.js";
 import { go, href } from "../../frame/router.js";
 import { Segmented, Table } from "../../parts/figures.js";
 import { Empty, StatsState } from "../../parts/states.js";
@@ -90,7 +90,7 @@ export default function Overview({ route, user }) {
     <p class="quiet range-text">${ends ? `${rangeText(ends, tz)}, ${tz}${late > 0 ? `; calls of the last ${duration(late)} are still to be counted` : ""}` : ""}</p>
     ${!q && seesEveryone(user) && html`<${Unusual} tz=${tz} />`}
     <${StatsState} data=${all.data} isLoaded=${loaded} error=${failure} retry=${retry} progress=${progress} />
-    ${loaded && html`<${Body} isOwner=${user.role === "owner"} isFiltered=${Boolean(q)} all=${all.data} split=${split.data} refusals=${isOfUsers(q) ? refused.data : undefined} sessions=${sessions} by=${params.by ?? ""} drill=${drillInto("interceptions", q)} drillRefused=${drillInto("refusals", ofUser(q))} onZoom=${(from, to) => choose({ range: "", from, to })} />`}
+    ${loaded && html`<${Body} isOwner=${user.role === "owner"} prices=${seesEverything(user) && href("prices")} isFiltered=${Boolean(q)} all=${all.data} split=${split.data} refusals=${isOfUsers(q) ? refused.data : undefined} sessions=${sessions} by=${params.by ?? ""} drill=${drillInto("interceptions", q)} drillRefused=${drillInto("refusals", ofUser(q))} onZoom=${(from, to) => choose({ range: "", from, to })} />`}
   `;
 }
 
@@ -112,7 +112,7 @@ function ofUser(q) {
   return withTerm("", "user", valueOf(q, "user"));
 }
 
-function Body({ isOwner, isFiltered, all, split, refusals, sessions, by, drill, drillRefused, onZoom }) {
+function Body({ isOwner, prices, isFiltered, all, split, refusals, sessions, by, drill, drillRefused, onZoom }) {
   const figures = all.total;
   if (!figures.interceptions) {
     return html`
@@ -124,7 +124,7 @@ function Body({ isOwner, isFiltered, all, split, refusals, sessions, by, drill, 
     `;
   }
   return html`
-    <${Tiles} figures=${figures} previous=${all.previous?.total} drill=${drill} sessions=${sessions} />
+    <${Tiles} figures=${figures} previous=${all.previous?.total} drill=${drill} sessions=${sessions} prices=${prices} />
     <${Charts} all=${all} split=${by && split} drill=${drill} onZoom=${onZoom} />
     <div class="pair">
       <${Breakdown} stats=${split} drill=${drill} />

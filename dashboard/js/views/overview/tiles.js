@@ -7,9 +7,9 @@ import { gainOf, shareOf } from "../../text/prompt_cache.js";
 
 /**
  * `previous` are the figures of the time range before, where they are known; `drill` makes addresses of calls by terms, and `sessions` is
- * the address of those that lost most by the prompt cache.
+ * the address of those that lost most by the prompt cache; `prices` that of the models without a price, for who may see it.
  */
-export function Tiles({ figures, previous, drill, sessions }) {
+export function Tiles({ figures, previous, drill, sessions, prices }) {
   const { interceptions, failed, tokens, token_usage: usage, cost_usd: cost, first_byte_ms: first, cache } = figures;
   const before = previous?.interceptions ? previous : null;
   const change = (pick, format, isWorse = false) => {
@@ -21,7 +21,7 @@ export function Tiles({ figures, previous, drill, sessions }) {
       <${Tile} title="Calls" value=${short(interceptions)} exact=${whole(interceptions)} change=${change((one) => one.interceptions, whole)} link=${drill({})} />
       <${Tile} title="Failed" value=${percent(failed, interceptions)} note=${whole(failed)} bad=${failed > 0} change=${change((one) => one.failed, whole, true)} link=${drill({ status: "failed" })} />
       <${Tile} title="Tokens" value=${short(tokens)} note=${`${short(tokensIn(usage))} in, ${short(usage.output_tokens)} out`} change=${change((one) => one.tokens, whole)} />
-      <${Tile} title="Cost" value=${usd(cost)} note=${notInCost(figures)} change=${change((one) => one.cost_usd, usd)} />
+      <${Tile} title="Cost" value=${usd(cost)} note=${notInCost(figures, prices)} change=${change((one) => one.cost_usd, usd)} />
       <${Tile} title="First byte, median" value=${duration(first?.p50)} note=${first ? `p95 ${duration(first.p95)}` : ""} change=${change((one) => one.first_byte_ms?.p50, duration, true)} />
       <${Tile} title="Cache" value=${shareOf(cache) || UNKNOWN} note=${gainOf(cache)} link=${sessions} />
     </dl>
@@ -29,11 +29,9 @@ export function Tiles({ figures, previous, drill, sessions }) {
 }
 
 /** What the cost leaves out. */
-function notInCost({ interceptions, unpriced, no_usage: noUsage }) {
-  const parts = [];
-  if (unpriced) parts.push(`${short(unpriced)} without a price`);
-  if (noUsage) parts.push(`${percent(noUsage, interceptions)} of calls report no tokens`);
-  return parts.join(", ");
+function notInCost({ interceptions, unpriced, no_usage: noUsage }, prices) {
+  const waiting = unpriced > 0 && `${short(unpriced)} without a price`;
+  return html`${waiting && prices ? html`<a href=${prices}>${waiting}</a>` : waiting}${waiting && noUsage > 0 && ", "}${noUsage > 0 && `${percent(noUsage, interceptions)} of calls report no tokens`}`;
 }
 
 function Tile({ title, value, note, exact, bad, change, link }) {
