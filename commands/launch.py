@@ -44,7 +44,7 @@ class Launch(NamedTuple):
     home: tuple[str, Path, Mapping[str, Any]] | None = None
 
 
-class Agent(NamedTuple):
+class CodingAgent(NamedTuple):
     """An agent: its program, the usual name of its provider, and what starts it with a base URL, a token and tags."""
 
     program: str
@@ -93,12 +93,12 @@ def _opencode(base: str, token: str, tags: str) -> Launch:
     return Launch((), {TOKEN_VARIABLE: token, "OPENCODE_CONFIG_CONTENT": json.dumps(config)})
 
 
-AGENTS: Final[Mapping[str, Agent]] = MappingProxyType(
+AGENTS: Final[Mapping[str, CodingAgent]] = MappingProxyType(
     {
-        "claude": Agent("claude", "anthropic", _claude),
-        "codex": Agent("codex", "openai", _codex),
-        "gemini": Agent("gemini", "gemini", _gemini),
-        "opencode": Agent("opencode", "anthropic", _opencode),
+        "claude": CodingAgent("claude", "anthropic", _claude),
+        "codex": CodingAgent("codex", "openai", _codex),
+        "gemini": CodingAgent("gemini", "gemini", _gemini),
+        "opencode": CodingAgent("opencode", "anthropic", _opencode),
     }
 )
 """Each agent by its name."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from tornado.httputil import HTTPServerRequest
 
 from handlers.lifecycle import ActiveRequest
-from intercept.records import Connecting, Ending, Interception
+from intercept.records import Connecting, Ending, StartRecord
 from upstream.headers import Headers
 
 SERVER_TIMING_HEADER = "Server-Timing"
@@ -73,7 +73,7 @@ class RequestTimer:
         """Return the headers of a request to a provider, given those that it would have."""
         return headers
 
-    def recorded(self, interception: Interception, ending: Ending) -> None:
+    def recorded(self, interception: StartRecord, ending: Ending) -> None:
         """Note how a recorded call ended."""
 
     def over(self, status: int | None, holder: ActiveRequest) -> None:

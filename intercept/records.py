@@ -1,6 +1,6 @@
 """The record of one call.
 
-A record is written twice: an `Interception` before the first byte goes to the provider, an `Ending` when the call has ended.
+A record is written twice: a `StartRecord` before the first byte goes to the provider, an `Ending` when the call has ended.
 Times are aware datetimes in UTC with whole milliseconds, the precision MongoDB keeps. Counts are tokens.
 """
 
@@ -247,7 +247,7 @@ class PlainFacts(Struct, frozen=True, kw_only=True):
     started_at: datetime
 
 
-class Interception(PlainFacts, frozen=True, kw_only=True):
+class StartRecord(PlainFacts, frozen=True, kw_only=True):
     """The start record: everything known before the first byte goes upstream.
 
     `conversation` and `previous_response_id` are for finding the session, so they are None where the client names it.

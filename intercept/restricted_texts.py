@@ -17,11 +17,11 @@ from intercept.recording import Keep, Recording
 from intercept.records import (
     Conversation,
     Ending,
-    Interception,
     ModelResponse,
     ModelThought,
     ProviderError,
     Reading,
+    StartRecord,
     ToolUsage,
     UserPrompt,
 )
@@ -57,7 +57,7 @@ class Texts:
     def __init__(self, secret: bytes = b"") -> None:
         self._key = hmac.digest(secret, _HASH_KEY, sha256) if secret else b""
 
-    def start(self, interception: Interception) -> Interception:
+    def start(self, interception: StartRecord) -> StartRecord:
         """Return a start as it may be recorded at once: without what is not kept, or is to be looked through first."""
         recording = interception.recording
         if recording is None or recording.prompts is Keep.FULL:
@@ -65,7 +65,7 @@ class Texts:
         bare = without_restricted_texts(interception)
         return replace(bare, conversation=self._conversation(interception.conversation))
 
-    def ended(self, interception: Interception, ending: Ending) -> tuple[Interception, Ending]:
+    def ended(self, interception: StartRecord, ending: Ending) -> tuple[StartRecord, Ending]:
         """Return the start and the end with what is kept of their texts. That may take long.
 
         Raises:
@@ -167,7 +167,7 @@ class _Once:
                 return _Kept("", Keep.NONE, is_cut=keep is Keep.HASHED and bool(text))
 
 
-def without_restricted_texts(interception: Interception) -> Interception:
+def without_restricted_texts(interception: StartRecord) -> StartRecord:
     """Return a start without its prompt and the digests of what was sent, unless that is kept in full."""
     recording, prompt = interception.recording, interception.user_prompt
     if recording is None or recording.prompts is Keep.FULL:

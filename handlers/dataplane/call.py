@@ -29,7 +29,7 @@ from intercept.dialects.drafts import MAX_ERROR_MESSAGE
 from intercept.dialects.readers import ErrorReader
 from intercept.endings import FIRST_REDIRECT, FIRST_SUCCESS, end_reason, settled
 from intercept.formats.content_encoding import decoded
-from intercept.records import Connecting, Ending, EndReason, Interception, ProviderError, Reading, TokenUsage
+from intercept.records import Connecting, Ending, EndReason, ProviderError, Reading, StartRecord, TokenUsage
 from intercept.refusals import Rule
 from intercept.restricted_texts import MAX_SPLIT, without_restricted_texts, without_restricted_words
 from intercept.secrets import scrub, scrub_value
@@ -106,14 +106,14 @@ class Call(Watcher):
         status: The status of the response; None before its head.
     """
 
-    def __init__(self, handler: ProxyHandler, start: Interception, api: Api, charged: Charged | None = None) -> None:
+    def __init__(self, handler: ProxyHandler, start: StartRecord, api: Api, charged: Charged | None = None) -> None:
         bridge = handler.bridge
         self._handler = handler
         self._bridge = bridge
         self._api = api
         self._charged = charged or handler
         self._secrets = bridge.secrets.together_with(secrets_of(handler.credentials))
-        self.start: Interception = self._secrets.hide(start)
+        self.start: StartRecord = self._secrets.hide(start)
         self.status: int | None = None
         self._first_provider = start.provider_name
         self._reader: Reader = NOT_BEGUN
@@ -329,7 +329,7 @@ class Call(Watcher):
         return replace(error, message=scrub(error.message[:-MAX_SPLIT] if is_cut else error.message))
 
 
-def log_start(interception: Interception) -> None:
+def log_start(interception: StartRecord) -> None:
     """Log that a call was recorded and goes upstream. Of a text that a policy restricts in any way, nothing is logged."""
     start = msgspec.to_builtins(without_restricted_texts(interception))
     del start["recording"]
@@ -341,7 +341,7 @@ def log_start(interception: Interception) -> None:
         _log("user_prompt", {"interception_id": start["interception_id"], **prompt})
 
 
-def log_end(interception: Interception, ending: Ending) -> None:
+def log_end(interception: StartRecord, ending: Ending) -> None:
     """Log the end of a call; the lines about its response come first."""
     end = msgspec.to_builtins(without_restricted_words(interception.recording, ending))
     reading = end.pop("reading")

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.problems import Problem
 from intercept.apis import RequestedModels, RequestSummary
-from intercept.records import CredentialKind, Interception
+from intercept.records import CredentialKind, StartRecord
 from intercept.refusals import Rule
 from limits.policies.effective import Effective, ModelRefusal
 
@@ -34,7 +34,7 @@ MAX_QUOTED = 100
 
 
 def check_policy(
-    handler: ProxyHandler, start: Interception, summary: RequestSummary, requested_models: RequestedModels
+    handler: ProxyHandler, start: StartRecord, summary: RequestSummary, requested_models: RequestedModels
 ) -> None:
     """Check that a policy of the caller lets a call be made. No waiting helps where it does not.
 

@@ -12,8 +12,8 @@ from uuid import UUID, uuid5
 
 from intercept.apis import Api, RequestSummary
 from intercept.catalog import CHAT_COMPLETIONS, COMPLETIONS
-from intercept.records import Ending, Interception
-from limits.refusals import Throttle
+from intercept.records import Ending, StartRecord
+from limits.refusal_log import Throttle
 from upstream.credentials.keys import Cooldowns
 
 # For this time the option is not sent again to what refused it.
@@ -96,7 +96,7 @@ class FetchedCalls:
         """Leave a call to the next one who fetches it."""
         self._ids.pop(id_, None)
 
-    def ended(self, start: Interception, ending: Ending) -> None:
+    def ended(self, start: StartRecord, ending: Ending) -> None:
         """Note that a call has told what a response used that ran in the background: nobody is to record that again."""
         reading = ending.reading
         if reading.background_model and reading.token_usages:

@@ -17,7 +17,7 @@ from intercept.dialects.request_bodies import MAX_PATH_MODEL
 from intercept.formats.content_encoding import ENCODINGS, IDENTITY, check_utf8, inflated
 from intercept.formats.form_data import is_form, read_fields
 from intercept.provider_state import references, windows
-from intercept.records import Interception
+from intercept.records import StartRecord
 from intercept.refusals import Rule
 from intercept.tags import read_tags, together
 from upstream.providers.presets import ProviderType
@@ -146,12 +146,12 @@ def start_of(
     sent: UpstreamRequest,
     *,
     id_: UUID | None = None,
-) -> Interception:
+) -> StartRecord:
     """Make the record of a call's start; `id_` is a new one unless given."""
     bridge, identity, headers = handler.bridge, handler.identity, handler.request.headers
     client = client_name(headers)
     session = session_id(client, headers, summary.session_hint, summary.conversation_id)
-    return Interception(
+    return StartRecord(
         id=id_ or bridge.new_id(),
         api_key_id=identity.token_id,
         initiator_id=identity.user.id,

@@ -22,7 +22,7 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from intercept.ids import format_id
-from intercept.records import Ending, EndReason, Interception, TokenUsage
+from intercept.records import Ending, EndReason, StartRecord, TokenUsage
 from limits.protection.circuit_breaker import CircuitKey, CircuitState
 from runtime.jobs import Job
 
@@ -266,18 +266,18 @@ class Metrics:
         """A request was refused by that limit."""
         self._rejections(limit).inc()
 
-    def started(self, interception: Interception) -> None:
+    def started(self, interception: StartRecord) -> None:
         """A recorded call began."""
         model = self._model(interception.model)
         self._inflight(interception.provider_name, model, interception.route).inc()
 
-    def moved(self, interception: Interception, provider_name: str) -> None:
+    def moved(self, interception: StartRecord, provider_name: str) -> None:
         """A recorded call under way was answered by another provider than the one that its record names."""
         model = self._model(interception.model)
         self._inflight(interception.provider_name, model, interception.route).dec()
         self._inflight(provider_name, model, interception.route).inc()
 
-    def ended(self, interception: Interception, ending: Ending, spent: Spent) -> None:
+    def ended(self, interception: StartRecord, ending: Ending, spent: Spent) -> None:
         """A recorded call ended."""
         provider, model = interception.provider_name, self._model(interception.model)
         route, client, initiator_id = interception.route, interception.client, format_id(interception.initiator_id)

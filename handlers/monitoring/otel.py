@@ -28,7 +28,7 @@ from tornado.httputil import HTTPServerRequest
 
 from handlers.lifecycle import ActiveRequest
 from handlers.timer import ADMISSION, AUTHENTICATION, UPSTREAM, RequestTimer
-from intercept.records import Ending, Interception, Status, TokenUsage
+from intercept.records import Ending, StartRecord, Status, TokenUsage
 from upstream.headers import Headers
 from version import VERSION
 
@@ -168,7 +168,7 @@ class _TracedRequest(RequestTimer):
         return [header for header in headers if header[0].lower() not in _context.fields] + context
 
     @_harmless
-    def recorded(self, interception: Interception, ending: Ending) -> None:
+    def recorded(self, interception: StartRecord, ending: Ending) -> None:
         """Keep what the record says until the request is over."""
         self._call = of_call(interception, ending)
 
@@ -230,7 +230,7 @@ def of_request(status: int | None, holder: ActiveRequest) -> Attributes:
     )
 
 
-def of_call(interception: Interception, ending: Ending) -> Attributes:
+def of_call(interception: StartRecord, ending: Ending) -> Attributes:
     """Describe a recorded call. The conventions count among the input what is cached; records do not."""
     usages = ending.reading.token_usages
     read, written = _total(usages, "cache_read_input_tokens"), _total(usages, "cache_write_input_tokens")

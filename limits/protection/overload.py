@@ -17,7 +17,7 @@ from limits.headers import dollars, explain, limit_headers, retry_headers
 from limits.limit import NOTHING, SLOT_RETRY_NS, Amounts, Decision, Limit, LimitKind, LimitState, Of
 from limits.limiter import Limiter
 from limits.policies.effective import Effective
-from limits.refusals import RefusalLog
+from limits.refusal_log import RefusalLog
 from limits.request_limits import Client, LimitSettings, RequestLimits, Usage
 
 AT_CAPACITY = "AI Bridge is currently at capacity. Please try again later."

@@ -17,10 +17,10 @@ from intercept.records import (
     CredentialKind,
     Ending,
     EndReason,
-    Interception,
     ModelThought,
     ProviderError,
     Reading,
+    StartRecord,
     TokenUsage,
     ToolResult,
     ToolUsage,
@@ -59,7 +59,7 @@ class InventedCall(NamedTuple):
         parent_id: The call whose tools it has the results of.
     """
 
-    start: Interception
+    start: StartRecord
     ending: Ending
     root: UUID | None
     parent_id: UUID | None
@@ -169,12 +169,12 @@ class InventedSession:
                 self._context = max(9_000, self._context // 3)
         return True
 
-    def _start(self, said: _Said, attempt: int) -> Interception:
+    def _start(self, said: _Said, attempt: int) -> StartRecord:
         random, person, kind = self._random, self._person, self._kind
         tags = {"project": self._company.teams[person.team].project}
         if not kind.tools:
             tags["env"] = "production" if person.team == "support" else "ci"
-        return Interception(
+        return StartRecord(
             id=new_id(random),
             api_key_id=person.token_id,
             initiator_id=person.id,
@@ -248,7 +248,7 @@ class InventedSession:
 
     def _ended(
         self,
-        start: Interception,
+        start: StartRecord,
         reason: EndReason,
         status: int,
         times: tuple[datetime, datetime, datetime],

@@ -44,10 +44,10 @@ from intercept.ids import format_id, in_any_case
 from intercept.recording import Keep, Recording
 from intercept.records import (
     Ending,
-    Interception,
     ModelResponse,
     ModelThought,
     PlainFacts,
+    StartRecord,
     Status,
     TokenUsage,
     ToolResult,
@@ -83,7 +83,7 @@ def session_id_of(initiator_id: UUID, client_session_id: str | None) -> UUID | N
     return uuid5(initiator_id, client_session_id.encode(errors="replace").decode())
 
 
-def start_document(interception: Interception, *, instance_id: UUID) -> dict[str, Any]:
+def start_document(interception: StartRecord, *, instance_id: UUID) -> dict[str, Any]:
     """Make the document of an interception that starts now, in flight at the server `instance_id`."""
     document = {
         "_id": interception.id,
@@ -113,7 +113,7 @@ def start_document(interception: Interception, *, instance_id: UUID) -> dict[str
     return document
 
 
-def _fields_of_some(interception: Interception) -> dict[str, Any]:
+def _fields_of_some(interception: StartRecord) -> dict[str, Any]:
     """Return the fields that only some documents have."""
     agent = interception.agent
     fields: dict[str, Any] = {}
@@ -139,7 +139,7 @@ def _fields_of_some(interception: Interception) -> dict[str, Any]:
     return fields
 
 
-def _times_of_removal(recording: Recording, interception: Interception) -> dict[str, datetime]:
+def _times_of_removal(recording: Recording, interception: StartRecord) -> dict[str, datetime]:
     """Return when texts are removed, when the response is if that is earlier, and which comes first."""
     times, texts, response = {}, recording.retention, recording.responses_retention
     if texts is not None:
@@ -149,13 +149,13 @@ def _times_of_removal(recording: Recording, interception: Interception) -> dict[
     return {**times, "removal_at": min(times.values())} if times else {}
 
 
-def fingerprint_of(interception: Interception, blocks: bytes) -> bytes:
+def fingerprint_of(interception: StartRecord, blocks: bytes) -> bytes:
     """Return what two calls have in common that send the same request: of one user, to one model, with the same blocks."""
     model = interception.model.encode(errors="replace")
     return blake2b(interception.initiator_id.bytes + model + b"\0" + blocks, digest_size=FINGERPRINT_BYTES).digest()
 
 
-def prompts_of(interception: Interception) -> list[dict[str, Any]]:
+def prompts_of(interception: StartRecord) -> list[dict[str, Any]]:
     """Make the prompts of the document of an interception."""
     prompt = interception.user_prompt
     return [] if prompt is None else [_user_prompt(prompt)]
@@ -228,7 +228,7 @@ def _try(one: Try) -> dict[str, Any]:
     }
 
 
-def _conversation_fields(interception: Interception) -> dict[str, Any]:
+def _conversation_fields(interception: StartRecord) -> dict[str, Any]:
     """Return the fields with the position of a call in its conversation; none where its client names the session."""
     if interception.client_session_id:
         return {}
@@ -240,7 +240,7 @@ def _conversation_fields(interception: Interception) -> dict[str, Any]:
     return {name: value for name, value in conversation.items() if value}
 
 
-def _links(interception: Interception) -> list[bytes]:
+def _links(interception: StartRecord) -> list[bytes]:
     """Return the links of a call that has just started: that of its session, else that of its conversation."""
     if interception.client_session_id:
         return [Link.SESSION.of(interception.client_session_id)]
@@ -262,7 +262,7 @@ def _request_ids(ending: Ending) -> list[str]:
     return list(map(in_any_case, ids))
 
 
-def websocket_ids(interception: Interception) -> list[str]:
+def websocket_ids(interception: StartRecord) -> list[str]:
     """Return the id of the WebSocket that a call came over, by which it is found too; nothing for a call over HTTP."""
     return [] if interception.websocket is None else [format_id(interception.websocket.websocket_id)]
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from intercept.recording import Keep
-from intercept.records import Ending, EndReason, Interception, ProviderError, Reading, TokenUsage, UsageSource
+from intercept.records import Ending, EndReason, ProviderError, Reading, StartRecord, TokenUsage, UsageSource
 from intercept.restricted_texts import Texts, without_restricted_texts, without_restricted_words
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database
@@ -40,7 +40,7 @@ MAX_REDACTING_OF_USER = 32
 TEXT_SECONDS = 5.0
 """How long a stopping server waits until texts are redacted."""
 
-_Ended = tuple[Interception, Ending, Cost | None]
+_Ended = tuple[StartRecord, Ending, Cost | None]
 
 _log = logging.getLogger(__name__)
 _NOT_CALLED = ProviderError(type="recording_unavailable", message="The start was not acknowledged; no call was made.")
@@ -83,7 +83,7 @@ class Recorder:
         self._ended: list[_Ended] = []
         self._ends_due: asyncio.TimerHandle | None = None
 
-    async def start(self, interception: Interception) -> None:
+    async def start(self, interception: StartRecord) -> None:
         """Record a start; return when it survives the end of this process.
 
         A start that may have been written without the caller knowing, because it was cancelled or the database did not
@@ -104,10 +104,10 @@ class Recorder:
             raise
         self._started[interception.id] = document
 
-    def _start_document(self, interception: Interception) -> dict[str, Any]:
+    def _start_document(self, interception: StartRecord) -> dict[str, Any]:
         return start_document(interception, instance_id=self._instance_id)
 
-    def end(self, interception: Interception, ending: Ending) -> Cost | None:
+    def end(self, interception: StartRecord, ending: Ending) -> Cost | None:
         """Record an end, and return what the call cost. Never waits; it is on its way within `END_SECONDS`.
 
         If a policy restricts its texts, they are redacted first, in a thread.
@@ -128,7 +128,7 @@ class Recorder:
         own = sum(waiting.initiator_id == user_id for waiting, _, _ in self._redacting.values())
         return own >= MAX_REDACTING_OF_USER or len(self._redacting) >= MAX_REDACTING
 
-    async def _redact(self, interception: Interception, ending: Ending, cost: Cost | None) -> None:
+    async def _redact(self, interception: StartRecord, ending: Ending, cost: Cost | None) -> None:
         try:
             async with self._redactor:
                 kept = await asyncio.to_thread(self._texts.ended, interception, ending)
@@ -137,14 +137,14 @@ class Recorder:
             kept = _without_texts(interception, ending)
         self._add_end(*kept, cost)
 
-    def _add_end(self, interception: Interception, ending: Ending, cost: Cost | None) -> None:
+    def _add_end(self, interception: StartRecord, ending: Ending, cost: Cost | None) -> None:
         self._ended.append((interception, ending, cost))
         if len(self._ended) >= ENDS_TOGETHER:
             self._write_ends()
         elif self._ends_due is None:
             self._ends_due = asyncio.get_running_loop().call_later(END_SECONDS, self._write_ends)
 
-    def checkpoint(self, interception: Interception, reading: Reading) -> Cost | None:
+    def checkpoint(self, interception: StartRecord, reading: Reading) -> Cost | None:
         """Record the usage so far of a running call, and return its cost.
 
         Dropped if there is too much else to write. `interception` is the start, with the provider that responds.
@@ -171,7 +171,7 @@ class Recorder:
         if self._prices is not None:
             self._prices.set_own(prices)
 
-    def cost(self, interception: Interception, reading: Reading) -> Cost | None:
+    def cost(self, interception: StartRecord, reading: Reading) -> Cost | None:
         """What a call costs; None where that is not known."""
         if not reading.token_usages:
             return None
@@ -240,7 +240,7 @@ class Recorder:
             except Exception:  # noqa: BLE001 - the others are to be written all the same
                 _log.exception("the end of interception %s cannot be recorded", interception.id)
 
-    def _write_end(self, interception: Interception, ending: Ending, cost: Cost | None) -> None:
+    def _write_end(self, interception: StartRecord, ending: Ending, cost: Cost | None) -> None:
         started = self._started.pop(interception.id, None) or self._start_document(interception)
         if interception.recording is not None and interception.recording.prompts is not Keep.FULL:
             started["user_prompts"] = prompts_of(interception)
@@ -261,5 +261,5 @@ class Recorder:
         return Ending(interception_id=interception_id, end_reason=end_reason, ended_at=self._now(), **details)
 
 
-def _without_texts(interception: Interception, ending: Ending) -> tuple[Interception, Ending]:
+def _without_texts(interception: StartRecord, ending: Ending) -> tuple[StartRecord, Ending]:
     return without_restricted_texts(interception), without_restricted_words(interception.recording, ending)

@@ -9,11 +9,11 @@ from intercept.records import (
     CredentialKind,
     Ending,
     EndReason,
-    Interception,
     ModelResponse,
     ModelThought,
     ProviderError,
     Reading,
+    StartRecord,
     TokenUsage,
     ToolUsage,
     UsageSource,
@@ -67,7 +67,7 @@ readings = st.builds(
     response=st.none() | model_responses,
 )
 interceptions = st.builds(
-    Interception,
+    StartRecord,
     id=st.uuids(),
     api_key_id=texts,
     initiator_id=st.uuids(),

@@ -12,8 +12,8 @@ from intercept.records import (
     CredentialKind,
     Ending,
     EndReason,
-    Interception,
     Reading,
+    StartRecord,
     UserPrompt,
 )
 from storage.accounts.users import Role, User
@@ -56,7 +56,7 @@ def interception(**changes):
         "started_at": NOON,
         "user_prompt": UserPrompt(prompt="Say hello"),
     }
-    return Interception(**(fields | changes))
+    return StartRecord(**(fields | changes))
 
 
 def ending(**changes):

@@ -32,7 +32,7 @@ from intercept.dialects.batch_lines import BatchResult, BatchResultLines, ReadLi
 from intercept.dialects.openai import batches
 from intercept.dialects.openai.batches import MAX_BATCH_BYTES
 from intercept.formats.content_encoding import IDENTITY
-from intercept.records import Interception, Reading
+from intercept.records import Reading, StartRecord
 from limits.limit import NOTHING, Amounts
 from storage.mongo.database import DatabaseUnavailableError
 from upstream.client import UpstreamResponse
@@ -108,7 +108,7 @@ class _Charged:
 class _Results(Teller):
     """Watches results, and records them."""
 
-    def __init__(self, charged: _Charged, api: Api, template: Interception, read_line: ReadLine) -> None:
+    def __init__(self, charged: _Charged, api: Api, template: StartRecord, read_line: ReadLine) -> None:
         self._charged = charged
         self._bridge = charged.handler.bridge
         self._api = api

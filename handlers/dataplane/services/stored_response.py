@@ -23,7 +23,7 @@ from handlers.dataplane.upstream_request import UpstreamRequest
 from handlers.problems import Problem
 from intercept.apis import Api, RequestSummary
 from intercept.dialects.request_bodies import UNNAMED_MODEL
-from intercept.records import Interception, Reading
+from intercept.records import Reading, StartRecord
 from intercept.tags import together
 from storage.mongo.database import DatabaseUnavailableError
 from upstream.client import UpstreamResponse
@@ -71,7 +71,7 @@ class _Fetched(Teller):
         call: That of the response.
     """
 
-    def __init__(self, handler: ProxyHandler, api: Api, template: Interception, response_id: str) -> None:
+    def __init__(self, handler: ProxyHandler, api: Api, template: StartRecord, response_id: str) -> None:
         self._handler = handler
         self._response_id = response_id
         id_ = background_id(template.initiator_id, template.provider_name, response_id)

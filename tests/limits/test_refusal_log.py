@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from limits.refusals import LINE_NS, RefusalLog
+from limits.refusal_log import LINE_NS, RefusalLog
 from tests.limits.clock import SECOND, Clock
 
 
@@ -13,7 +13,7 @@ def clock():
 
 @pytest.fixture
 def said(caplog):
-    caplog.set_level(logging.INFO, "limits.refusals")
+    caplog.set_level(logging.INFO, "limits.refusal_log")
     return lambda: caplog.messages
 
 
