@@ -30,6 +30,7 @@ from storage.admission.ledger import (
     span_of,
     state_of,
     statement_of,
+    unexpected_of,
 )
 from storage.admission.rounds import Rounds, Waiting
 from storage.members.membership import RETRY_SECONDS, Membership, Silence
@@ -188,7 +189,7 @@ class ClusterAuthority:
             began = self._now_ns()
             try:
                 async with self._database.within(self._round_seconds, "count limits"):
-                    read = await self._store.change(round_.to_send, round_.names)
+                    read = await self._store.change(round_.to_send, round_.names, round_.expected)
             except DatabaseUnavailableError as error:
                 if silence.note(began):
                     self._begin_alone(error)
@@ -272,20 +273,34 @@ class LedgerStore:
         self.commands = 0
         self.time: DatabaseTime | None = None
 
-    async def change(self, changes: Sequence[LedgerChange], names: Sequence[str]) -> LedgersRead:
-        """Make changes, each of which is made or not, and read what the ledgers of these names say then."""
+    async def change(
+        self, changes: Sequence[LedgerChange], names: Sequence[str], expected: Mapping[str, Ledger] | None = None
+    ) -> LedgersRead:
+        """Make changes, and read what ledgers say then.
+
+        Args:
+            changes: Each is made or not, whatever becomes of the others.
+            names: Of the ledgers to read.
+            expected: What they say if all changes are made, and of none of them half is used. They are not read then.
+        """
         if changes:
             time = self.time or (await self._read(())).time
             self.commands += 1
-            now = time.at(self._now_ns())
+            sent_at = self._now_ns()
+            now = time.at(sent_at)
             updates = [statement_of(change, now, time.clock) for change in changes]
+            if expected is not None:
+                updates.append(unexpected_of(changes, names))
             # A write that failed is missing in its ledger. So is one for a new ledger that another server made first.
             done = await command(
                 self._database.limit_ledgers, "update", updates=updates, ordered=False, writeConcern={"w": "majority"}
             )
-            failed = [one for one in done.get("writeErrors", ()) if one["code"] != DUPLICATE_KEY]
+            errors = done.get("writeErrors", ())
+            failed = [one for one in errors if one["code"] != DUPLICATE_KEY]
             if failed or "writeConcernError" in done:
                 raise AutoReconnect(f"limits were not written: {(failed or [done['writeConcernError']])[0]}")
+            if expected is not None and not errors and done["n"] == len(changes):
+                return LedgersRead(expected, DatabaseTime(now, time.clock, sent_at))
         return await self._read(names)
 
     async def _read(self, names: Sequence[str]) -> LedgersRead:
@@ -314,4 +329,8 @@ class LedgerStore:
         return found
 
 
-_PROJECTION: Document = {"log": 1, "members": 1, "now": "$$NOW"}
+_LEFT: Document = {"$lte": [{"$first": "$log.at"}, {"$subtract": [{"$toLong": "$$NOW"}, "$window"]}]}
+_SUM: Document = {"at": {"$last": "$log.at"}, "n": {"$sum": "$log.n"}}
+# The whole log only where it says more than its sum: how long to wait, and what has left the window since.
+_LOG: Document = {"$cond": [{"$or": ["$busy", _LEFT, {"$eq": ["$log", []]}]}, "$log", [_SUM]]}
+_PROJECTION: Document = {"log": _LOG, "members": 1, "now": "$$NOW"}

@@ -5,13 +5,15 @@
   _id: "rate:60000:user:<id>" | "concurrency:server" | ..,
   clock: "<host>:<port>",                  the member of the replica set whose clock gave the times
   log: [{at, n}, ..],                      starts, tokens or money, in milliseconds since 1970
-  members: {<server>: {number, held, granted, at}},
+  members: {<server>: {number, held, granted, at, busy}},
   limit: [..],                             the limit as it was last requested, to show it
+  window: ms, busy: bool,                  whether half of the limit is used: only then is the whole log read
   expires_at: date                         when nothing in it counts any more; a TTL index removes it
 }
 ```
 
-A member says what one server holds (slots, or reserved amounts), the number of its last change, and what that was granted.
+A member says what one server holds (slots, or reserved amounts), the number of its last change, what that was granted, and
+whether half of the limit was used then.
 A change takes effect once, however often it is sent, and only within `GRANT_MS` of the time for which it was made. So one
 that was given up and arrives late does nothing, and an answer that was lost is found in the document.
 
@@ -90,12 +92,16 @@ def span_of(limit: Limit, now: int) -> Span:
 
 
 class Member(NamedTuple):
-    """What a ledger says of one server; `granted` is what the change with this number was granted, at that time."""
+    """What a ledger says of one server; `granted` is what the change with this number was granted, at that time.
+
+    `busy` says whether half of the limit was used when it was made.
+    """
 
     number: int = 0
     held: int = 0
     granted: int = 0
     at: int = 0
+    busy: bool = False
 
     @classmethod
     def of(cls, document: Document) -> Member:
@@ -119,6 +125,14 @@ class Ledger:
     def counted(self, span: Span) -> Ledger:
         """The ledger with the entries alone that count."""
         return replace(self, log=[(at, n) for at, n in self.log if at > span.begin])
+
+    def after(self, change: LedgerChange, now: int) -> Ledger:
+        """The ledger after a change at this time that was granted all it wants."""
+        is_rate = change.limit.kind is LimitKind.RATE
+        more = change.charge + (change.wanted if is_rate else 0)
+        own = Member(change.number, change.held + (0 if is_rate else change.wanted), change.wanted, now)
+        log = [*self.log, (now, more)] if more else self.log
+        return Ledger(log, {**self.members, change.server: own})
 
 
 class Use(NamedTuple):
@@ -164,6 +178,7 @@ class LedgerChange(NamedTuple):
         server: The server.
         number: The number of the change among all of this server.
         limit: The limit, with the largest maximum of those who ask.
+        least: The smallest one.
         wanted: How much it wants: starts, slots, or an amount to reserve.
         held: What it holds without that.
         charge: What was used and the ledger does not know of.
@@ -176,6 +191,7 @@ class LedgerChange(NamedTuple):
     server: str
     number: int
     limit: Limit
+    least: int
     wanted: int = 0
     held: int = 0
     charge: int = 0
@@ -197,6 +213,7 @@ def statement_of(change: LedgerChange, now: int, clock: str) -> Document:
         "charge": change.charge,
         "atLeast": change.at_least,
         "maximum": limit.maximum,
+        "half": Int64(change.least // 2),
         "keep": Int64(_keep(change, span)),
         "shown": [*limit_fields(limit)],
     }
@@ -213,6 +230,27 @@ def statement_of(change: LedgerChange, now: int, clock: str) -> Document:
         *(bool(change.returned), bool(change.absent), bool(change.dead)),
     )
     return {"q": {"_id": name_of(limit)}, "u": [_update(shape)], "c": constants, "upsert": True}
+
+
+def unexpected_of(changes: Sequence[LedgerChange], names: Sequence[str]) -> Document:
+    """The statement of an `update` that counts those of these ledgers that are to be read.
+
+    Those are the ones of which half is used, or was when a change was made, and those in which a change was not made. What a
+    member says stays until the next change of the same server, so it does not matter what others have changed since.
+
+    Args:
+        changes: The changes of one server, made before in the same `update`. Their numbers are larger than earlier ones.
+        names: Of all the ledgers.
+    """
+    own = f"members.{changes[0].server}"
+    first = min(change.number for change in changes)
+    changed = {"$in": [name_of(change.limit) for change in changes]}
+    found: Sequence[Document] = (
+        {"busy": True},
+        {"_id": changed, f"{own}.busy": True},
+        {"_id": changed, f"{own}.number": {"$not": {"$gte": first}}},
+    )
+    return {"q": {"_id": {"$in": list(names)}, "$or": found}, "u": [{"$set": {"busy": True}}], "multi": True}
 
 
 def limit_fields(limit: Limit) -> Sequence[Any]:
@@ -255,14 +293,17 @@ def _update(shape: _Shape) -> RawBSONDocument:
         "held": "$$holding" if is_rate else {"$add": ["$$holding", "$$granted"]},
         "granted": "$$granted",
         "at": "$$now",
+        "busy": "$$busy",
     }
     fields: Document = {
         "clock": "$$clock",
         "members": {"$mergeObjects": [_living(has_dead=has_dead), {server: member}]},
         "expires_at": {"$add": ["$$NOW", "$$keep"]},
+        "busy": "$$busy",
     }
     if kind is not LimitKind.CONCURRENCY:
         fields["log"] = _logged(kind, window, more)
+        fields["window"] = window
     if is_shown:
         fields["limit"] = "$$shown"
     changed: Document = {"$mergeObjects": ["$$ROOT", fields]}
@@ -271,7 +312,8 @@ def _update(shape: _Shape) -> RawBSONDocument:
     add: Any = "$$charge"
     if kind is LimitKind.BUDGET:
         add = {"$cond": ["$$atLeast", {"$max": ["$$charge", {"$subtract": ["$$atLeast", "$$used"]}]}, "$$charge"]}
-    changed = _let({"add": add}, _let({"granted": granted}, changed))
+    busy = {"$gte": [{"$add": ["$$used", "$$add", "$$holding", "$$granted", "$$others"]}, "$$half"]}
+    changed = _let({"add": add}, _let({"granted": granted}, _let({"busy": busy}, changed)))
     kept = [] if kind is LimitKind.CONCURRENCY else _kept(window, has_returned=has_returned)
     others = 0 if is_rate and not has_absent else _others(shape)
     changed = _let({"kept": kept}, _let({"used": {"$sum": "$$kept.n"}, "others": others}, changed))

@@ -4,6 +4,9 @@ Requests wait for the next round. A round has one change for each limit that the
 changes are made at once, and the ledgers then read: they say what was granted. What was granted to requests that another
 limit refuses is given back by the next round. A round without an answer is repeated as it was until there is one.
 
+Of a limit of which less than half is used, all that is wanted is granted. So the ledgers are not read where the changes
+themselves say that none is used by more, and each was read within the last second.
+
 All that this server admits is also counted in a limiter of its own. That decides while the ledgers are unavailable, with
 the server's share of each limit.
 """
@@ -34,6 +37,9 @@ TRIES = 4
 KEEP_NS = 600_000_000_000
 """For how many nanoseconds a limit that nobody uses is remembered."""
 
+READ_NS = 1_000_000_000
+"""So many nanoseconds later a ledger is read again, though little of the limit is used."""
+
 RESTORED_NS = 3_000_000_000
 """So many nanoseconds later a restored budget is compared with its ledger: all servers have reported their charges then."""
 
@@ -48,6 +54,9 @@ class _Account:
         pending: What was charged, or admitted alone, and the ledger does not know of.
         restored: What was used of a budget at least; when its period began in milliseconds, and when to compare.
         returned: Times and numbers of granted starts that nobody used.
+        ledger: What the ledger said last, with what it was expected to grant since.
+        read_at: When it was read.
+        counted: How much was used, held, and left to others then.
     """
 
     limit: Limit
@@ -56,6 +65,9 @@ class _Account:
     pending: int = 0
     restored: tuple[int, int, int] = (0, 0, 0)
     returned: dict[int, int] = field(default_factory=dict)
+    ledger: Ledger = field(default_factory=Ledger)
+    read_at: int = 0
+    counted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +117,16 @@ class Waiting:
 
 @dataclass(slots=True)
 class Round:
-    """The changes of a round, the ledgers that it reads, and the requests that it decides."""
+    """The changes of a round, the ledgers that it reads, and the requests that it decides.
+
+    Attributes:
+        expected: What the ledgers say after the changes, if of none of them half is used; None if they have to be read.
+    """
 
     changes: Sequence[LedgerChange]
     names: Sequence[str]
     waiting: Sequence[Waiting]
+    expected: Mapping[str, Ledger] | None = None
     is_over: bool = False
 
     @property
@@ -289,6 +306,7 @@ class Rounds:
     def begin(self, now: int) -> Round | None:
         """The next round, at a time of the database in milliseconds; None if there is nothing to do."""
         if self._unanswered is not None:
+            self._unanswered.expected = None  # only the ledgers say whether it was made
             return self._unanswered
         waiting, wanted, limits, names = self._waiting()
         due = [name for name in islice(self._due, ROUND_LEDGERS) if name in names or len(names) < ROUND_LEDGERS]
@@ -303,7 +321,10 @@ class Rounds:
             change = self._change(name, limits.get(name, []), wanted.get(name, 0), now, dead)
             if name in due or change.wanted or change.charge or change.returned or change.at_least:
                 changes.append(change)
-        self._unanswered = Round(changes, list(names), waiting)
+        expected = None
+        if changes and all(one.asks for one in waiting) and all(map(self._is_calm, limits, limits.values())):
+            expected = self._expect(names, changes, now)
+        self._unanswered = Round(changes, list(names), waiting, expected)
         return self._unanswered
 
     def settle(self, ledgers: Mapping[str, Ledger], time: int, read_at: int) -> None:
@@ -316,7 +337,12 @@ class Rounds:
         made = {name_of(change.limit): change for change in round_.changes}
         granted: dict[str, _Granted] = {}
         for name in round_.names:
-            granted[name] = self._granted(name, made.get(name), ledgers.get(name, Ledger()), time, late)
+            change, account, ledger = made.get(name), self._accounts[name], ledgers.get(name, Ledger())
+            granted[name] = grant = self._granted(name, change, ledger, time, late)
+            use = self._use(account.limit, grant)
+            account.ledger, account.counted = ledger, use.used + use.held + use.left + grant.left
+            if ledgers is not round_.expected:
+                account.read_at = read_at
         again = [one for one in round_.waiting if not one.gone and not self._conclude(one, granted)]
         for name, grant in granted.items():
             self._give_back(name, grant)
@@ -347,7 +373,8 @@ class Rounds:
 
     def _change(self, name: str, limits: Sequence[Limit], wanted: int, now: int, dead: Collection[str]) -> LedgerChange:
         account = self._accounts[name]
-        limit = max(limits or [account.limit], key=lambda limit: limit.maximum)
+        by_maximum = sorted(limits or [account.limit], key=lambda limit: limit.maximum)
+        least, limit = by_maximum[0].maximum, by_maximum[-1]
         charge, account.pending = self._charge(account), 0
         returned, account.returned = tuple(account.returned.items()), {}
         used, begin, due_at = account.restored
@@ -359,7 +386,27 @@ class Rounds:
             self._late.add(name)
         absent = {name: share.of(limit.maximum) for name, share in self._absent.items()}
         number = next(self._numbers)
-        return LedgerChange(self._server, number, limit, wanted, account.held, charge, at_least, returned, absent, dead)
+        return LedgerChange(
+            self._server, number, limit, least, wanted, account.held, charge, at_least, returned, absent, dead
+        )
+
+    def _is_calm(self, name: str, limits: Sequence[Limit]) -> bool:
+        """Whether a ledger need not be read to say what is left of these limits; of slots nobody is told."""
+        account = self._accounts[name]
+        if account.limit.kind is LimitKind.CONCURRENCY:
+            return True
+        is_read = self._now_ns() - account.read_at < READ_NS
+        return is_read and account.counted < min(limit.maximum for limit in limits) // 2
+
+    def _expect(self, names: Collection[str], changes: Sequence[LedgerChange], now: int) -> dict[str, Ledger] | None:
+        """What ledgers say after these changes, if they grant all that is wanted; None where that is not known."""
+        ledgers = {name: self._accounts[name].ledger for name in names}
+        for change in changes:
+            if change.returned or change.at_least:
+                return None
+            name = name_of(change.limit)
+            ledgers[name] = ledgers[name].after(change, now)
+        return ledgers
 
     def _charge(self, account: _Account) -> int:
         """What was charged and still counts."""

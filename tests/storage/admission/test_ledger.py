@@ -1,11 +1,15 @@
 """Ledgers: the statements change documents of MongoDB as the model of a cluster says, and what is left until when."""
 
+import time
+from itertools import count
 from random import Random
 
 import pytest
 
 from limits.limit import NEVER_NS, SLOT_RETRY_NS
+from storage.admission.cluster import LedgerStore
 from storage.admission.ledger import (
+    GRANT_MS,
     MAX_ENTRIES,
     MS,
     Ledger,
@@ -16,6 +20,7 @@ from storage.admission.ledger import (
     span_of,
     state_of,
     statement_of,
+    window_of,
 )
 from tests.storage.admission.cluster.model import changed
 from tests.storage.admission.cluster.servers import budget, rate, slots, tokens
@@ -30,6 +35,7 @@ def any_change(random, limit, number):
         random.choice(["ada", "bob"]),
         number + random.choice([0, 1, 1, 1]),
         limit,
+        limit.maximum,
         wanted=random.choice([0, 1, 3, 400]),
         held=held,
         charge=0 if limit.kind == "concurrency" else random.choice([0, 0, 7, 800]),
@@ -69,6 +75,7 @@ async def test_mongodb_changes_ledgers_as_the_model_does(database, seed):
         assert {key: found.get(key) for key in ("clock", "members")} == {
             key: document.get(key) for key in ("clock", "members")
         }
+        assert stored.get("busy") is document.get("busy")
         assert stored["expires_at"] is not None
     assert took > 150
 
@@ -81,11 +88,11 @@ async def now_of(database):
 
 async def test_what_one_server_gives_back_is_not_taken_from_another_in_the_same_millisecond(database):
     limit, now = rate(100), await now_of(database)
-    two = [LedgerChange(server, 1, limit, wanted=3) for server in ("ada", "bob")]
+    two = [LedgerChange(server, 1, limit, limit.maximum, wanted=3) for server in ("ada", "bob")]
     statements = [statement_of(change, now, "a:1") for change in two]  # one command has one time
     await database._database.command("update", "limit_ledgers", updates=statements)
     at = (await database.limit_ledgers.find_one({}))["members"]["bob"]["at"]
-    back = LedgerChange("bob", 2, limit, returned=((at, 3),))
+    back = LedgerChange("bob", 2, limit, limit.maximum, returned=((at, 3),))
     await database._database.command("update", "limit_ledgers", updates=[statement_of(back, now, "a:1")])
     assert (await database.limit_ledgers.find_one({}))["log"] == [{"at": at, "n": 3}]
 
@@ -99,12 +106,43 @@ async def test_a_long_log_takes_little_room_and_counts_no_shorter(database):
     limit, total = tokens(10**9), 0
     for number in range(1, 3 * MAX_ENTRIES):
         now = await now_of(database)
-        update = statement_of(LedgerChange("ada", number, limit, charge=number), now, "a:1")
+        update = statement_of(LedgerChange("ada", number, limit, limit.maximum, charge=number), now, "a:1")
         await database._database.command("update", "limit_ledgers", updates=[update])
         total += number
     ledger = Ledger.of(await database.limit_ledgers.find_one({"_id": name_of(limit)}))
     assert len(ledger.log) < 2 * MAX_ENTRIES
     assert sum(amount for _, amount in ledger.log) == total
+
+
+async def test_the_whole_log_is_read_only_where_it_says_more_than_its_sum(database):
+    store, limit, number = LedgerStore(database, time.monotonic_ns), rate(10, 0.5), count(1)
+    name = name_of(limit)
+
+    async def write(wanted):
+        change = LedgerChange("ada", next(number), limit, limit.maximum, wanted)
+        return (await store.change([change], [name])).ledgers[name].log
+
+    await write(1)
+    ((_, used),) = await write(1)
+    assert used == 2
+    assert [n for _, n in await write(4)] == [1, 1, 4]
+    others = rate(1_000, 0.5, "token:b")
+    change = LedgerChange("ada", next(number), others, others.maximum, 7)
+    read = await store.change([change], [name_of(others)])
+    while read.ledgers[name_of(others)].counted(span_of(others, read.time.now)).log:
+        read = await store.change([], [name_of(others)])
+    assert read.time.now >= read.ledgers[name_of(others)].log[0][0] + window_of(others)
+
+
+async def test_ledgers_are_as_expected_only_if_every_change_was_made_and_little_is_used(database):
+    store, limit, expected = LedgerStore(database, time.monotonic_ns), rate(10), {}
+    name, change = name_of(limit), LedgerChange("ada", 1, limit, limit.maximum, 1)
+    assert (await store.change([change], [name], expected)).ledgers is expected
+    store.time = store.time._replace(now=store.time.now - 2 * GRANT_MS)  # so the next one comes too late
+    late = change._replace(number=2)
+    assert (await store.change([late], [name], expected)).ledgers[name].members["ada"].number == 1
+    more = change._replace(number=3, wanted=4)
+    assert (await store.change([more], [name], expected)).ledgers[name].members["ada"].granted == 4
 
 
 @pytest.mark.parametrize(

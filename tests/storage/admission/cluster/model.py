@@ -52,8 +52,10 @@ def changed(document, change, now, about, clock):
             more += log.pop()[1]
         log.append((now, more))
     held = change.held + granted * (kind is not LimitKind.RATE)
-    own = {change.server: {"number": change.number, "held": held, "granted": granted, "at": now}}
+    busy = used + add + change.held + granted + others >= change.least // 2
+    own = {change.server: {"number": change.number, "held": held, "granted": granted, "at": now, "busy": busy}}
     return {
+        "busy": busy,
         "clock": clock,
         "log": [{"at": at, "n": n} for at, n in log],
         "members": {name: one for name, one in members.items() if name not in change.dead} | own,
@@ -86,6 +88,16 @@ class Register:
             before = self.ledgers.get(name, {})
             self.ledgers[name] = changed(before, change, self.time, about, clock) or before
 
+    def is_calm(self, statements, names):
+        """Whether all changes were made, and half is used of none of these limits."""
+        made = [(change, Member(**self.of(change).get(change.server, {}))) for change, _, _ in statements]
+        used = [self.ledgers[name]["busy"] for name in names if self.ledgers.get(name)]
+        return not any(used) and all(own.number == change.number and not own.busy for change, own in made)
+
+    def of(self, change):
+        """The members of the ledger that a change is for."""
+        return self.ledgers.get(name_of(change.limit), {}).get("members", {})
+
     def read(self, names):
         return {name: Ledger.of(self.ledgers[name]) for name in names if name in self.ledgers}
 
@@ -117,7 +129,7 @@ class Server:
         self.cut = False
         self.back_at = None
         self.alone_at = None
-        self.flight = None
+        self.flight = self.expected = None
         self.failures = 0
         self.tickets = []
 
@@ -182,15 +194,23 @@ class Server:
             if round_ is not None:
                 about = self.time.at(self.now_ns())
                 self.flight = (round_.names, [(change, about, self.time.clock) for change in round_.to_send])
+                self.expected = round_.expected and (
+                    round_.expected,
+                    DatabaseTime(about, self.time.clock, self.now_ns()),
+                )
+                self.is_written = False
 
     def write(self):
         if self.flight is not None:
             self.register.write(self.flight[1])
+            self.is_written = True
 
     def read(self):
         """What the ledgers say when the answer is sent."""
         if self.flight is None:
             return None
+        if self.expected and self.is_written and self.register.is_calm(self.flight[1], self.flight[0]):
+            return self.expected
         return self.register.read(self.flight[0]), DatabaseTime(self.register.time, self.register.clock, self.now_ns())
 
     def finish(self, answer):

@@ -2,11 +2,12 @@
 
 from msgspec import structs
 
-from limits.limit import SLOT_RETRY_NS, LimitKind
+from limits.limit import SLOT_RETRY_NS, Amounts, LimitKind
 from storage.admission.ledger import MS
 from tests.bridge import until
 from tests.storage.admission.cluster.servers import (
     admitted,
+    beat,
     budget,
     burst,
     rate,
@@ -60,6 +61,38 @@ async def test_a_burst_costs_two_commands_for_each_of_its_rounds(database):
         decisions = await burst([ada], 3, limits)
         assert [decision.states[3].remaining for decision in decisions] == [1_099, 1_098, 1_097]
         assert (await bob.start(limits)).states[3].used == 104
+
+
+async def test_a_round_costs_one_command_where_little_is_used_and_every_ledger_was_just_read(database):
+    async with servers(2, database) as (ada, bob):
+        limits, costs, said = [slots(500), tokens(10_000), rate(1_000)], [], []
+        while 1 not in costs:  # the ledgers are read again a second after they were read
+            before = ada.commands
+            decision = await ada.start(limits)
+            costs.append(ada.commands - before)
+            said.append(decision.states[2].used)
+        assert costs[0] == 2
+        assert said == [*range(1, len(said) + 1)]
+        assert (await bob.start(limits)).states[2].used == len(said) + 1
+        await burst([bob], 500, [rate(1_000)])
+        before = ada.commands
+        assert (await ada.start(limits)).states[2].used == len(said) + 502
+        assert ada.commands - before == 2  # half is used
+
+
+async def test_a_limit_that_became_less_is_read_again_where_half_of_it_is_used(database):
+    async with servers(1, database) as (ada,):
+        decision = await ada.start([slots(500), tokens(10_000)])
+        ada.charge(decision.ticket, Amounts(tokens=3_000))
+        await beat(ada)
+        costs = []
+        while 1 not in costs:
+            before = ada.commands
+            await ada.start([slots(500), tokens(10_000)])
+            costs.append(ada.commands - before)
+        before = ada.commands
+        assert (await ada.start([slots(500), tokens(5_000)])).states[1].used == 3_000
+        assert ada.commands - before == 2
 
 
 async def test_what_another_limit_refuses_is_given_back_by_the_next_round(database):
