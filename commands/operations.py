@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import IO, Annotated, Any, BinaryIO, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, BinaryIO, Literal, Union, get_args, get_origin
 
 import click
 import msgspec
 from msgspec import Meta, Struct, UnsetType, structs
 
 from commands.calling import Answered, Done, Given, OpenParts, do, server_options
-from commands.output import STANDARD_OUTPUT, cell, opened, output_option, show_json, show_rows, show_table
+from commands.output import cell, output_option, show_json, show_rows, show_table, standard_output
 from commands.providers import read_keys, read_text
 from handlers.operations.catalogue import OPERATIONS
 from handlers.operations.operation import Download, Operation
@@ -101,11 +102,8 @@ ROWS = ("results", "prices")
 POLICIES = "policies/"
 """The beginning of paths of operations on a policy, which is shown as JSON: so it is given again."""
 
-FILES = (
-    "Without FILE, or with -, it goes to standard output. FILE is created only when complete, readable by you alone; its "
-    "extension is the format where none is given."
-)
-"""What is said of commands that write a file."""
+DOWNLOAD = "It goes to standard output: write it to a file with > FILE. The file is complete if the exit code is 0."
+"""What is said of commands whose answer is a download."""
 
 OF = "everyone, groups/GROUP, users/USER or tokens/TOKEN"
 """How it is said whose policy it is."""
@@ -147,10 +145,8 @@ class OperationCommand(SettingsCommand):
         self._is_repeatable = (
             bool(operation.path_parameters) and operation.answer[0] is NoneType and operation.body is None
         )
-        self._is_file = operation.answer[0] is Download
+        self._is_download = operation.answer[0] is Download
         self._fields = _fields(operation)
-        formats = (get_args(_kind(one.type)[0]) for one in structs.fields(operation.query) if one.name == "format")
-        self._formats: tuple[str, ...] = next(formats, ())
         summary, text = operation.text
         super().__init__(
             name,
@@ -158,8 +154,8 @@ class OperationCommand(SettingsCommand):
             help=f"{summary}.\n\n{text}".replace("`", ""),
             params=[*declared(DATABASE), *self._path(), *self._options(), *self._common()],
         )
-        if self._is_file:
-            self.help = f"{self.help}\n\n{FILES}"
+        if self._is_download:
+            self.help = f"{self.help}\n\n{DOWNLOAD}"
 
     def _path(self) -> list[click.Parameter]:
         names = list(self._operation.path_parameters)
@@ -175,9 +171,6 @@ class OperationCommand(SettingsCommand):
             for one in self._fields.values()
             if _is_argument(one)
         ]
-        if self._is_file:
-            kind = click.Path(dir_okay=False, allow_dash=True, resolve_path=True, path_type=Path)
-            arguments.append(click.Argument(["target"], type=kind, metavar="[FILE]", default=str(STANDARD_OUTPUT)))
         if self._operation.body is not None and not self._fields:
             arguments.append(click.Argument(["file"], type=click.File("rb"), metavar="FILE"))
         return arguments
@@ -194,9 +187,7 @@ class OperationCommand(SettingsCommand):
         options = server_options()
         if self._operation.path == "users/{name}" and not self._operation.is_reading:
             options.append(click.Option(["--force"], is_flag=True, help="Do not ask, also if it is the only owner."))
-        if self._is_file:
-            options.append(click.Option(["--force"], is_flag=True, help="Replace FILE if it exists."))
-        elif self._operation.answer[0] is not NoneType:
+        if not self._is_download and self._operation.answer[0] is not NoneType:
             options.append(output_option())
         return options
 
@@ -212,7 +203,6 @@ class OperationCommand(SettingsCommand):
         *,
         output: str = "table",
         force: bool = False,
-        target: Path | None = None,
         **values: Any,
     ) -> None:
         operation, parts = self._chosen(values)
@@ -221,28 +211,19 @@ class OperationCommand(SettingsCommand):
             for one in structs.fields(operation.query)
             if (value := values.pop(_variable("query", one.encode_name))) not in (None, ())
         }
-        if target is not None and target.suffix[1:] in self._formats:
-            query.setdefault("format", target.suffix[1:])
         body = self._body(values)
         last = list(parts)[-1] if parts else ""
         each = parts[last] if self._is_repeatable else [parts.get(last, "")]
         given = [Given({**parts, last: one} if last else {}, query, body) for one in each]
 
-        def call(out: IO[bytes] | None = None) -> None:
-            async def work(done: Done) -> None:
-                for one in given:
-                    answered = await done(operation, one)
-                    if out is None:
-                        self._show(operation, answered, output, what=one.parts.get(last, ""))
+        async def work(done: Done) -> None:
+            for one in given:
+                answered = await done(operation, one)
+                if not self._is_download:
+                    self._show(operation, answered, output, what=one.parts.get(last, ""))
 
+        with standard_output() if self._is_download else nullcontext() as out:
             do(work, url, token_file, open_parts=self._open_parts, force=force, out=out)
-
-        if target is None:
-            call()
-            return
-        with opened(target, force=force) as out:
-            call(out)
-            out.flush()
 
     def _show(self, operation: Operation, answered: Answered, output: str, *, what: str) -> None:
         show(operation, answered, output, what=what)

@@ -1,4 +1,4 @@
-"""What commands print: JSON for programs, tables for people, and files that are complete or not there."""
+"""What commands print: JSON for programs, tables for people, and downloads."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import IO, Any
 
 import click
@@ -17,8 +15,9 @@ import msgspec
 from resources.fields import shown
 from resources.recorded.export_formats import write_csv
 
-STANDARD_OUTPUT = Path("-")
-TERMINAL = "text of clients and models is not printed to a terminal: give a FILE, or pipe it to a program"
+TERMINAL = (
+    "text of clients and models is not printed to a terminal: write it to a file with > FILE, or pipe it to a program"
+)
 
 
 def show_table(table: Sequence[Sequence[str]]) -> None:
@@ -87,50 +86,22 @@ def discard_output() -> None:
 
 
 @contextmanager
-def opened(file: Path, *, force: bool) -> Iterator[IO[bytes]]:
-    """Open the output. A file gets its name at the end of the block; if that fails, nothing is left.
+def standard_output() -> Iterator[IO[bytes]]:
+    """Open standard output for a download, which is written by the end of the block.
 
     Raises:
-        click.ClickException: it cannot be written, exists already without `force`, or is a terminal.
-        BrokenPipeError: the reader of standard output is gone.
+        click.UsageError: It is a terminal.
+        click.ClickException: It cannot be written.
+        BrokenPipeError: Its reader is gone.
     """
-    try:
-        taken = _standard_output() if file == STANDARD_OUTPUT else _new_file(file, force=force)
-        with taken as out:
-            yield out
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        name = "standard output" if file == STANDARD_OUTPUT else file
-        raise click.ClickException(f"{name} cannot be written: {error.strerror}") from error
-
-
-@contextmanager
-def _standard_output() -> Iterator[IO[bytes]]:
     if sys.stdout.isatty():
         raise click.UsageError(TERMINAL)
     try:
         yield sys.stdout.buffer
-    except OSError:
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
         discard_output()
         raise
-
-
-@contextmanager
-def _new_file(path: Path, *, force: bool) -> Iterator[IO[bytes]]:
-    _check_free(path, force=force)
-    with NamedTemporaryFile(dir=path.parent, prefix=".aibridge-export-", delete=False) as file:
-        try:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-            _check_free(path, force=force)  # an export may take long
-            Path(file.name).replace(path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
-
-
-def _check_free(path: Path, *, force: bool) -> None:
-    if path.exists() and not (force and path.is_file()):
-        raise click.ClickException(f"{path} exists already" + ("; --force replaces it" if path.is_file() else ""))
+    except OSError as error:
+        discard_output()
+        raise click.ClickException(f"standard output cannot be written: {error.strerror}") from error

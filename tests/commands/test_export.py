@@ -1,18 +1,14 @@
 import csv
 import json
-import resource
 import signal
-import stat
 import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
-import click
 import pytest
 
-from commands.output import opened
 from intercept.records import UserPrompt
 from storage.recording.documents import ending_fields, start_document
 from tests.cases import for_each
@@ -20,12 +16,6 @@ from tests.command_line import refused
 from tests.server.on_terminal import on_terminal
 from tests.server_process import ROOT
 from tests.storage.records import INSTANCE, NOON, ending, interception
-
-
-@pytest.fixture
-def file(tmp_path):
-    """Where to export to."""
-    return tmp_path / "calls.ndjson"
 
 
 @pytest.fixture
@@ -63,43 +53,22 @@ def numbers(lines):
 # What is written.
 
 
-def test_an_export_is_what_the_list_shows_a_line_each(output, record, file):
+def test_an_export_is_what_the_list_shows_a_line_each(output, record):
     record(), record()
-    assert output("interceptions", "export", str(file)) == ""
-    lines = file.read_text(encoding="utf-8").splitlines()
+    lines = output("interceptions", "export").splitlines()
     assert [json.loads(line) for line in lines] == json.loads(output("interceptions", "list", "-o", "json"))["results"]
-    assert output("interceptions", "export") == output("interceptions", "export", "-") == file.read_text()
+    head, *rows = csv.reader(output("interceptions", "export", "--format", "csv").splitlines())
+    assert (head[0], [row[0] for row in rows]) == ("id", ids("\n".join(lines)))
 
 
-def test_the_format_is_that_of_the_name_unless_it_is_given(run, output, record, file):
+def test_what_calls_cost_is_exported_in_either_format(output, record):
     record()
-    output("interceptions", "export", str(file), "--format", "csv")
-    assert file.read_text(encoding="utf-8").startswith('"id",')
-    assert run("interceptions", "export", "--format", "csv").stdout_bytes == file.read_bytes()
-    output("interceptions", "export", str(file.with_suffix(".txt")))
-    assert json.loads(file.with_suffix(".txt").read_text(encoding="utf-8"))
-
-
-# Where it is written.
-
-
-def test_a_file_is_for_the_eyes_of_its_owner_and_alone_in_its_folder(output, record, file):
-    record()
-    assert output("interceptions", "export", str(file)) == ""
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert list(file.parent.iterdir()) == [file]
-
-
-def test_a_file_that_exists_stays_unless_it_is_said_to_be_replaced(run, output, record, file):
-    file.write_text("mine")
-    assert refused(run("interceptions", "export", str(file))) == (
-        1,
-        f"Error: {file} exists already; --force replaces it\n",
-    )
-    assert file.read_text(encoding="utf-8") == "mine"
-    id_ = record()
-    output("interceptions", "export", str(file), "--force")
-    assert ids(file.read_text(encoding="utf-8")) == [id_]
+    output("recount", "--from", "2026-01-01")
+    arguments = ("spend", "export", "--from", "2026-01-01", "--to", "2027-01-01", "--group-by", "user")
+    head, row = csv.reader(output(*arguments).splitlines())
+    assert head[:3] == ["period_start", "period_end", "user_id"]
+    assert dict(zip(head, row, strict=True))["username"] == "ada"
+    assert output(*arguments, "--format", "focus").startswith('"BilledCost"')
 
 
 # What goes wrong.
@@ -112,28 +81,15 @@ def test_a_file_that_exists_stays_unless_it_is_said_to_be_replaced(run, output, 
     (["--q", "user:nobody"], "nobody"),
     (["--q", "status:model"], 'has invalid value "model"'),
 )
-def test_what_is_unknown_leaves_nothing(run, file, arguments, said):
-    for target in (str(file), "-"):
-        code, text = refused(run("interceptions", "export", target, "--format", "csv", *arguments))
-        assert (code, said in text, text.count("\n")) == (1, True, 1)
-    assert list(file.parent.iterdir()) == []
+def test_what_is_wrong_is_said_in_one_line(run, arguments, said):
+    code, text = refused(run("interceptions", "export", "--format", "csv", *arguments))
+    assert (code, said in text, text.count("\n")) == (1, True, 1)
 
 
-def test_a_disk_that_takes_no_more_is_said_in_one_line_and_leaves_nothing(file):
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def written():
-        with opened(file, force=False) as out:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
-            try:
-                out.write(bytes(2**20))
-            finally:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-    with pytest.raises(click.ClickException) as refusal:
-        written()
-    assert refusal.value.message == f"{file} cannot be written: File too large"
-    assert list(file.parent.iterdir()) == []
+def test_a_file_is_no_argument(run, tmp_path):
+    code, text = refused(run("spend", "export", str(tmp_path / "spend.csv")))
+    assert (code, text.splitlines()[-1]) == (2, f"Error: Got unexpected extra argument ({tmp_path / 'spend.csv'})")
+    assert list(tmp_path.iterdir()) == []
 
 
 @for_each("arguments", [], ["--format", "csv", "--q", "model:none"])
@@ -168,23 +124,5 @@ def test_what_clients_wrote_is_not_for_a_terminal(environ):
     code, said = on_terminal("interceptions", "export", whole=True, **environ)
     assert (code, said.splitlines()[-1]) == (
         2,
-        "Error: text of clients and models is not printed to a terminal: give a FILE, or pipe it to a program",
+        "Error: text of clients and models is not printed to a terminal: write it to a file with > FILE, or pipe it to a program",
     )
-
-
-def test_what_calls_cost_is_written_to_a_file(output, run, record, tmp_path):
-    record()
-    output("recount", "--from", "2026-01-01")
-    file = tmp_path / "spend.csv"
-    arguments = ("spend", "export", str(file), "--from", "2026-01-01", "--to", "2027-01-01", "--group-by", "user")
-    assert output(*arguments) == ""
-    head, row = csv.reader(file.read_text().splitlines())
-    assert head[:3] == ["period_start", "period_end", "user_id"]
-    assert dict(zip(head, row, strict=True))["username"] == "ada"
-    assert refused(run(*arguments)) == (1, f"Error: {file} exists already; --force replaces it\n")
-    assert output(*arguments, "--force", "--format", "focus") == ""
-    assert file.read_text().startswith('"BilledCost"')
-    other = tmp_path / "other.csv"
-    wrong = ("--from", "2026-01-02", "--to", "2026-01-01")
-    assert refused(run("spend", "export", str(other), *wrong)) == (1, "Error: to: must be after from\n")
-    assert not other.exists()
