@@ -137,11 +137,7 @@ function FoundToken({ token, error, onRevoked, onClose }) {
   if (error) return html`<${Failure} error=${error} />`;
   const { id, name, user, last_used_at: used, last_client: client, last_client_ip: address, revoked_at: revoked, expires_at: expires } = token;
   const over = revoked || (expires && Date.parse(expires) <= Date.now());
-  const revoke = async () => {
-    await send("DELETE", `tokens/${encodeURIComponent(id)}`);
-    setRevoking(false);
-    onRevoked();
-  };
+  const revoke = () => send("DELETE", `tokens/${encodeURIComponent(id)}`).then(onRevoked);
   return html`
     <section class="card found-token" aria-label="The token">
       <p role="status">

@@ -78,18 +78,22 @@ export function Dialog({ title, onClose, children }) {
  *
  * @param {string} verb what the button says that sends it.
  * @param {() => Promise} save sends it; what it throws is shown.
- * @param {() => void} onStale called where there is a newer version, and the user wants that.
+ * @param {() => void} onStale called where there is a newer version, and the user wants that, after the dialog was closed.
  */
-export function DialogForm({ title, verb, kind = "primary", save, onClose, onStale, isReady = true, children }) {
+export function DialogForm({ title, verb, kind = "primary", save, onClose, onStale, children }) {
   const { busy, error, run } = useChange();
+  const renew = () => {
+    onClose();
+    onStale();
+  };
   return html`
     <${Dialog} title=${title} onClose=${onClose}>
       <form class="form stack" onSubmit=${submitting(() => run(save))}>
         ${children}
-        ${error && html`<${Failure} error=${error} retry=${error.status === 412 ? onStale : undefined} />`}
+        ${error && html`<${Failure} error=${error} retry=${error.status === 412 ? renew : undefined} />`}
         <div class="buttons flow">
           <button type="button" onClick=${onClose}>Cancel</button>
-          <button type="submit" class=${kind} disabled=${busy || !isReady}>${verb}</button>
+          <button type="submit" class=${kind} disabled=${busy}>${verb}</button>
         </div>
       </form>
     <//>
@@ -138,13 +142,9 @@ export function ChangeForm({ fields, initial, save, onStale, children }) {
   `;
 }
 
-/** A last question; children say what will happen. `act` does it, `verb` is what its button says; `onStale` as for `DialogForm`. */
-export function Confirm({ act, onClose, onStale, ...dialog }) {
-  const renew = () => {
-    onClose();
-    onStale();
-  };
-  return html`<${DialogForm} kind="danger" ...${dialog} save=${act} onClose=${onClose} onStale=${renew} />`;
+/** A last question; children say what will happen. `act` does it and closes the dialog, `verb` is what its button says; `onStale` as for `DialogForm`. */
+export function Confirm({ act, onClose, ...dialog }) {
+  return html`<${DialogForm} kind="danger" ...${dialog} save=${() => act().then(onClose)} onClose=${onClose} />`;
 }
 
 /** A button that adds something in a dialog with these fields; `onAdded` gets what is there then. `what` is as in "a group", `path` where they are. */

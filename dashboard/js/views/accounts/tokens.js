@@ -57,11 +57,7 @@ export function Tokens({ of, params = {}, mayChange, rules, onChanged = () => {}
     pages.reload();
     onChanged();
   };
-  const revoke = async () => {
-    await send("DELETE", `${path}/${encodeURIComponent(revoking.id)}`);
-    setRevoking(null);
-    changed();
-  };
+  const revoke = () => send("DELETE", `${path}/${encodeURIComponent(revoking.id)}`).then(changed);
   return html`
     <div class="token-list">
       ${mayChange && html`<${NewToken} path=${path} rules=${rules} onCreated=${(token) => (setCreated(token), changed())} />`}

@@ -122,16 +122,12 @@ function Change({ user, me, onChanged }) {
   const [giving, setGiving] = useState(null);
   const fields = [NAME, { name: "role", label: "Role", options: roles() }];
   const patch = (change) => send("PATCH", `users/${encodeURIComponent(user.username)}`, change).then(onChanged);
-  const giveUp = async () => {
-    await patch(giving);
-    setGiving(null);
-  };
   const save = (change) => (user.id === me.id && change.role ? setGiving(change) : patch(change));
   return html`
     <${ChangeForm} fields=${fields} initial=${{ name: user.name, role: user.role }} save=${save} />
     ${giving &&
     html`
-      <${Confirm} title="Give up being an owner?" verb="Give it up" act=${giveUp} onClose=${() => setGiving(null)}>
+      <${Confirm} title="Give up being an owner?" verb="Give it up" act=${() => patch(giving)} onClose=${() => setGiving(null)}>
         <p>You can then no longer change users. Only another owner can make you an owner again.</p>
       <//>
     `}

@@ -96,11 +96,7 @@ function Editor({ kept, path, shared, onChanged, onStale }) {
   const { busy, error, run } = useChange();
   const policy = policyOf(text);
   const save = () => run(async () => onChanged(await sendVersioned("PUT", path, policy, kept.version)));
-  const remove = async () => {
-    await sendVersioned("DELETE", path, undefined, kept.version);
-    setRemoving(false);
-    onStale();
-  };
+  const remove = () => sendVersioned("DELETE", path, undefined, kept.version).then(onStale);
   return html`
     <form class="form policy stack" onSubmit=${submitting(save)}>
       ${policy && html`<${PolicyFields} policy=${policy} shared=${shared} onPolicy=${(next) => setText(policyText(next))} />`}

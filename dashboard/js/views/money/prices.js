@@ -149,11 +149,7 @@ function PriceDialog({ price, wanted, number, save, onClose, onStale }) {
     }
   };
   const initial = { valid_from: new Date().toISOString().slice(0, 10), ...wanted, ...price };
-  const renew = () => {
-    onClose();
-    onStale();
-  };
-  return html`<${NewOne} title=${price ? "Change a price" : "Add a price"} verb="Save" fields=${FIELDS} initial=${initial} add=${put} onClose=${onClose} onStale=${renew} />`;
+  return html`<${NewOne} title=${price ? "Change a price" : "Add a price"} verb="Save" fields=${FIELDS} initial=${initial} add=${put} onClose=${onClose} onStale=${onStale} />`;
 }
 
 /** A job that is not over, of those that are listed. */

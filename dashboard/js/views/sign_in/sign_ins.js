@@ -17,12 +17,7 @@ export function SignIns({ of, mayEnd }) {
   const path = `users/${encodeURIComponent(of)}/sessions`;
   const pages = usePages(path, {}, "offset", PAGE);
   const [ending, setEnding] = useState(null);
-  const end = async () => {
-    if (ending.current) return signOut();
-    await send("DELETE", `${path}/${encodeURIComponent(ending.id)}`);
-    setEnding(null);
-    pages.reload();
-  };
+  const end = () => (ending.current ? signOut() : send("DELETE", `${path}/${encodeURIComponent(ending.id)}`).then(pages.reload));
   return html`
     <div class="token-list">
       <ul class="rows" aria-label="Signed in">
