@@ -175,14 +175,11 @@ class RangeBody(Body, omit_defaults=True):
     def check(self, now: datetime) -> Problems:
         """Find what is wrong with the range."""
         problems: Problems = []
-        self._range(now, problems)
+        self.range(now, problems)
         return problems
 
-    def range(self, now: datetime) -> tuple[datetime, datetime]:
-        """Return the range, at the time `now`."""
-        return self._range(now, [])
-
-    def _range(self, now: datetime, problems: Problems) -> tuple[datetime, datetime]:
+    def range(self, now: datetime, problems: Problems) -> tuple[datetime, datetime]:
+        """Return the start and the end, at the time `now`; what is wrong becomes problems."""
         first: Any = self.from_  # the readers have made times of its texts
         last: Any = self.to or None
         return range_of(first, last, problems, now=now, usual=lambda end: end)

@@ -290,16 +290,13 @@ class ReconciliationBody(Body, omit_defaults=True):
     def check(self, now: datetime) -> Problems:
         """Find what is wrong with the days."""
         problems: Problems = []
-        start, end = self._days(now, problems)
+        start, end = self.days(now, problems)
         if end - start > timedelta(days=MAX_DAYS):
             problems.append(("to", f"must be at most {MAX_DAYS} days after from"))
         return problems
 
-    def days(self, now: datetime) -> tuple[datetime, datetime]:
-        """Return whole days, at the time `now`."""
-        return self._days(now, [])
-
-    def _days(self, now: datetime, problems: Problems) -> tuple[datetime, datetime]:
+    def days(self, now: datetime, problems: Problems) -> tuple[datetime, datetime]:
+        """Return the start and the end in whole days, at the time `now`; what is wrong becomes problems."""
         first: Any = self.from_ or None  # the readers have made times of its texts
         last: Any = self.to or None
         day = Bucket.DAY

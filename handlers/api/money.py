@@ -139,7 +139,7 @@ async def request_recost(ask: Ask, body: RangeBody) -> Recost:
     At the prices that hold now. The servers on the database do it, one job at a time. Totals and sessions follow exactly;
     each call keeps its earlier costs.
     """
-    start, end = body.range(ask.bridge.now())
+    start, end = body.range(ask.bridge.now(), [])
     return await _recosts(ask).request(start, end, author=ask.author)
 
 
@@ -274,7 +274,7 @@ async def reconcile_spend(ask: Ask, query: FormatQuery, body: ReconciliationBody
     settings. Nothing is changed.
     """
     bridge = ask.bridge
-    provider, (start, end) = body.provider, body.days(bridge.now())
+    provider, (start, end) = body.provider, body.days(bridge.now(), [])
     try:
         recorded = await read_recorded(bridge.questions, (provider,), body.names, start, end)
         async with asyncio.timeout(RECONCILE_SECONDS):

@@ -310,7 +310,7 @@ async def get_usage(ask: Ask, name: UserOrMe, query: InHours) -> UserUsage:
     calls add up to. Readers see no tokens of others.
     """
     bridge = ask.bridge
-    start, end = query.range(bridge.now())
+    start, end = query.range(bridge.now(), [])
     user = await find_user(bridge, name, ask.user)
     spend = await bridge.people.spend_of(user)
     sees_tokens = ask.user.role.sees_everything or user.id == ask.user.id

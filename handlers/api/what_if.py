@@ -216,7 +216,7 @@ async def try_limits(ask: Ask, body: WhatIfBody, report: Report) -> WhatIf:
         settings.budget_zone,
         has_price=lambda model: bridge.recorder.has_price(model.provider, model.model, bridge.now()),
     )
-    (start, end), ids = body.range(bridge.now()), None
+    (start, end), ids = body.range(bridge.now(), []), None
     if query.search.texts is not None:
         ids = await bridge.questions.find(bridge.search.every(query), start, end)
     calls = past_calls(

@@ -114,14 +114,14 @@ class InHours(Ranged, frozen=True):
     def check(self, now: datetime) -> Problems:
         """Find what is wrong with the range."""
         problems: Problems = []
-        self._range(now, problems)
+        self.range(now, problems)
         return problems
 
-    def range(self, now: datetime) -> tuple[datetime, datetime]:
-        """Return the range, at the time `now`. The hours of a length of time are the present one and those before."""
-        return self._range(now, [])
+    def range(self, now: datetime, problems: Problems) -> tuple[datetime, datetime]:
+        """Return the start and the end, at the time `now`; what is wrong becomes problems.
 
-    def _range(self, now: datetime, problems: Problems) -> tuple[datetime, datetime]:
+        The hours of a length of time are the present one and those before.
+        """
         hour, named = Bucket.HOUR, self._named(now, problems)
         if named is not None:
             start = hour.ceiling(named.start) if named.is_length else hour.floor(named.start)
