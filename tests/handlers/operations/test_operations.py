@@ -21,7 +21,7 @@ OF_FIGURES = {
     *("GET users", "GET users/{name}", "GET users/{name}/usage"),
 }
 OF_AUDITORS = {
-    *("GET audit", "GET providers/{name}", "GET prices", "GET prices/recosts"),
+    *("GET audit", "GET providers/{name}", "GET prices", "GET prices/models", "GET prices/recosts"),
     *("GET prices/recosts/{id}", "POST spend/reconciliation", "GET groups/{group}/tokens", "GET tokens"),
     *(
         "GET users/{name}/policy",
