@@ -6,7 +6,7 @@ Owners change them, auditors may read them, and all see what applies to themselv
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
 from handlers.api.accounts import GroupName, TokenId, UserName, UserOrMe
@@ -24,7 +24,7 @@ from handlers.operations.operation import (
     Versions,
     operation,
 )
-from handlers.operations.query import INVALID, MAX_LIMIT, InHours, Paged, Query
+from handlers.operations.query import INVALID, MAX_LIMIT, Paged, Query, Ranged, Timestamp
 from handlers.problems import Problem, ValidationProblem
 from intercept.ids import format_id
 from intercept.times import format_time
@@ -43,8 +43,10 @@ from resources.policies import (
     ListedPolicy,
     UserUsage,
 )
+from resources.ranges import Problems
 from resources.recorded.statistics import GroupTotals
 from storage.accounts.users import Identity, Token, User
+from storage.derived.rollup import Bucket
 from storage.policies.documents import kind_of
 from storage.policies.followed import PoliciesUnknownError
 from storage.policies.store import PolicyStore
@@ -302,8 +304,35 @@ async def _token(ask: Ask, user: User, token: str) -> Token | None:
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
+class UsageQuery(Ranged, frozen=True):
+    """A time range that is made larger to whole hours: without `from` 24 of them, without `to` until the present one ends."""
+
+    from_: Annotated[
+        Timestamp | None, doc("From then on, made earlier to a whole hour; without it 24 hours before `to`.")
+    ] = None
+    to: Annotated[
+        Timestamp | None, doc("Until before then, made later to a whole hour; without it the end of the present hour.")
+    ] = None
+
+    def check(self, now: datetime) -> Problems:
+        """Find what is wrong with the range."""
+        problems: Problems = []
+        self.range(now, problems)
+        return problems
+
+    def range(self, now: datetime, problems: Problems) -> tuple[datetime, datetime]:
+        """Return the start and the end, at the time `now`; what is wrong becomes problems.
+
+        The hours of a length of time are the present one and those before.
+        """
+        hour = Bucket.HOUR
+        latest = now if self.range_ else hour.floor(now) + hour.length
+        start, end, is_length = self.bounded(latest, problems, lambda end: hour.ceiling(end) - timedelta(hours=24))
+        return (hour.ceiling if is_length else hour.floor)(start), hour.ceiling(end)
+
+
 @operation("GET", "users/{name}/usage", READERS, own=True, tag="limits")
-async def get_usage(ask: Ask, name: UserOrMe, query: InHours) -> UserUsage:
+async def get_usage(ask: Ask, name: UserOrMe, query: UsageQuery) -> UserUsage:
     """Read the usage of a user.
 
     By limit what is used, what is left and when there will be more; their active tokens; and of a time range, what their

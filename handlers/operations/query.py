@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar, Union, get_args, get_origin
@@ -15,7 +15,6 @@ from handlers.problems import ValidationProblem
 from resources.bodies import NOT_A_SWITCH, ONLY_ONCE, Readers, one_of
 from resources.fields import doc
 from resources.ranges import NOT_AFTER, RANGE, ZONE, Problems, range_named, range_of, zone_of
-from storage.derived.rollup import Bucket
 from storage.queries.filters.keys import parse_timestamp
 from storage.queries.filters.named_ranges import NamedRange
 
@@ -99,38 +98,6 @@ class Ranged(Query, frozen=True):
     def _named(self, now: datetime, problems: Problems) -> NamedRange | None:
         zone, beside = zone_of(self.tz, problems), bool(self.from_ or self.to)
         return range_named(self.range_, zone, problems, now=now, beside=beside)
-
-
-class InHours(Ranged, frozen=True):
-    """A time range that is made larger to whole hours: without `from` 24 of them, without `to` until the present one ends."""
-
-    from_: Annotated[
-        Timestamp | None, doc("From then on, made earlier to a whole hour; without it 24 hours before `to`.")
-    ] = None
-    to: Annotated[
-        Timestamp | None, doc("Until before then, made later to a whole hour; without it the end of the present hour.")
-    ] = None
-
-    def check(self, now: datetime) -> Problems:
-        """Find what is wrong with the range."""
-        problems: Problems = []
-        self.range(now, problems)
-        return problems
-
-    def range(self, now: datetime, problems: Problems) -> tuple[datetime, datetime]:
-        """Return the start and the end, at the time `now`; what is wrong becomes problems.
-
-        The hours of a length of time are the present one and those before.
-        """
-        hour, named = Bucket.HOUR, self._named(now, problems)
-        if named is not None:
-            start = hour.ceiling(named.start) if named.is_length else hour.floor(named.start)
-            return start, hour.ceiling(named.end or now)
-        usual_end = hour.floor(now) + hour.length
-        start, end = range_of(
-            self.from_, self.to, problems, now=usual_end, usual=lambda end: hour.ceiling(end) - timedelta(hours=24)
-        )
-        return hour.floor(start), hour.ceiling(end)
 
 
 class _NumberError(ValueError):
