@@ -5,7 +5,12 @@ import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { useOpenRow } from "../frame/keys.js";
 import { href } from "../frame/router.js";
 import { whole } from "../text/format.js";
-import { Failure, Loading, Reading } from "./states.js";
+import { Empty, Failure, Loading, Reading } from "./states.js";
+
+/** Above a list: what it says of it, and children, which are what can be done with it. */
+export function Toolbar({ says, children }) {
+  return html`<div class="toolbar flow"><p role="status" class="quiet">${says}</p>${children}</div>`;
+}
 
 /**
  * A list of things with an address each; the one that is open is beside it.
@@ -53,6 +58,15 @@ export function Pane({ label, title, mark, onClose, children }) {
       ${children}
     </aside>
   `;
+}
+
+/**
+ * Why a list is empty: nothing matches where it `isNarrowed`, which `none` says with the way to all of the view, else children
+ * with their title.
+ */
+export function Nothing({ isNarrowed, view, none, title, children }) {
+  if (!isNarrowed) return html`<${Empty} title=${title}>${children}<//>`;
+  return html`<${Empty} title="Nothing matches"><p>${none} <a href=${href(view)}>Show all</a></p><//>`;
 }
 
 /** More of them, that these are all, or why there are none, which children say. What comes into sight is loaded. */

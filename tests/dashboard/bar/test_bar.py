@@ -82,7 +82,7 @@ def test_filters_are_chips_that_are_chosen_or_typed_and_a_click_or_a_key_takes_a
     assert chips(page) == ['"Hello"', 'model:"a model: with spaces"']
     page.choose("Status", "Failed")
     assert page.find(".empty h2").text == "Nothing matches"
-    page.click("button", "Show all")
+    page.click(".empty a", "Show all")
     page.shows("a.row .model", ["demo-error", "a model: with spaces"])
 
 

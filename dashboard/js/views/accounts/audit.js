@@ -3,9 +3,7 @@
 import { html } from "htm/preact";
 import { Bar, Choice, chooser } from "../../bar/bar.js";
 import { asked, chosenRange } from "../../bar/range.js";
-import { href } from "../../frame/router.js";
-import { End } from "../../parts/list.js";
-import { Empty } from "../../parts/states.js";
+import { End, Nothing } from "../../parts/list.js";
 import { usePages } from "../../server/resource.js";
 import { time } from "../../text/format.js";
 import { whatWasDone } from "../../text/vocabulary.js";
@@ -40,14 +38,10 @@ export default function Audit({ route: { params }, route, user }) {
     <ol class="rows" aria-label="Audit trail, newest first">
       ${pages.rows.map((entry) => html`<${Entry} key=${entry.id} entry=${entry} onUser=${(name) => choose({ user: name })} />`)}
     </ol>
-    <${End} pages=${pages}><${Nothing} isNarrowed=${isNarrowed} /><//>
+    <${End} pages=${pages}>
+      <${Nothing} isNarrowed=${isNarrowed} view="audit" none="Nothing of this was done then." title="Nothing yet"><p>Changes to users and tokens appear here permanently, sign-ins and refused requests for 90 days.</p><//>
+    <//>
   `;
-}
-
-function Nothing({ isNarrowed }) {
-  return isNarrowed
-    ? html`<${Empty} title="Nothing matches"><p>Nothing of this was done then. <a href=${href("audit")}>Show all</a></p><//>`
-    : html`<${Empty} title="Nothing yet"><p>Changes to users and tokens appear here permanently, sign-ins and refused requests for 90 days.</p><//>`;
 }
 
 function Entry({ entry, onUser }) {

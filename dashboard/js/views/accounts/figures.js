@@ -6,6 +6,7 @@ import { Bar, Choice, chooser } from "../../bar/bar.js";
 import { searchFor } from "../../bar/query.js";
 import { asked, chosenRange, rangeParams, rangeText, timesOf } from "../../bar/range.js";
 import { href } from "../../frame/router.js";
+import { Toolbar } from "../../parts/list.js";
 import { Failure } from "../../parts/states.js";
 import { useKept, useResource } from "../../server/resource.js";
 import { ago, plural, short, usd, whole } from "../../text/format.js";
@@ -49,7 +50,7 @@ export function FiguresBar({ route, user, id, figures, sorts = Object.keys(SORTS
       ${field}
     <//>
     ${figures.error && html`<${Failure} error=${figures.error} retry=${figures.reload} />`}
-    <div class="toolbar flow"><p role="status" class="quiet">${[count, figures.text].filter(Boolean).join("; ")}</p>${children}</div>
+    <${Toolbar} says=${[count, figures.text].filter(Boolean).join("; ")}>${children}<//>
   `;
 }
 

@@ -6,7 +6,7 @@ import { isSearchable, searchFor } from "../../bar/query.js";
 import { chosenRange, lengthOf, rangeParams } from "../../bar/range.js";
 import { seesEverything } from "../../frame/registry.js";
 import { href } from "../../frame/router.js";
-import { End } from "../../parts/list.js";
+import { End, Toolbar } from "../../parts/list.js";
 import { Empty } from "../../parts/states.js";
 import { usePages } from "../../server/resource.js";
 import { ago, fromTo, plural, whole } from "../../text/format.js";
@@ -21,9 +21,7 @@ export default function Errors({ route, user }) {
   const pages = usePages("errors", { q: search, from: EPOCH }, "offset", PAGE, { withProgress: true });
   return html`
     <${Filters} route=${route} user=${user} usual=${USUAL} statuses=${[]} example="words, user:me http:429 model:gpt-5.5" />
-    <div class="toolbar flow">
-      <p role="status" class="quiet">${saidOf(pages)}</p>
-    </div>
+    <${Toolbar} says=${saidOf(pages)} />
     <ol class="rows" aria-label="Errors, the most frequent first">
       ${pages.rows.map((row) => html`<${Row} key=${row.example_id} error=${row} params=${params} mayLook=${seesEverything(user)} />`)}
     </ol>

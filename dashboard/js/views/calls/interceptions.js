@@ -5,10 +5,9 @@ import { useMemo, useState } from "preact/hooks";
 import { Filters, useSearch } from "../../bar/bar.js";
 import { valueOf, withTerm } from "../../bar/query.js";
 import { useOpenRow } from "../../frame/keys.js";
-import { go, href } from "../../frame/router.js";
+import { href } from "../../frame/router.js";
 import { costOf, Status, usageOf, UsageShort } from "../../parts/figures.js";
-import { End } from "../../parts/list.js";
-import { Empty } from "../../parts/states.js";
+import { End, Nothing, Toolbar } from "../../parts/list.js";
 import { address } from "../../server/api.js";
 import { usePages, useResource } from "../../server/resource.js";
 import { between, duration, plural, time, UNKNOWN, usd } from "../../text/format.js";
@@ -18,6 +17,8 @@ import { Detail, What } from "./detail.js";
 const PAGE = 50;
 const LINKS = ".rows a.row";
 const LIVE_MS = 3000;
+const NONE = html`No call that you may see fits this search. Calls under way are found with <code>status:in_flight</code>.`;
+const NO_CALLS = html`<p>Every call that goes through the bridge appears here. <a href=${href("connect")}>Connect a client</a> and make one.</p>`;
 
 export default function Interceptions({ route, user }) {
   const kept = href("interceptions", "", route.params).split("?")[1] ?? "";
@@ -31,18 +32,17 @@ export default function Interceptions({ route, user }) {
   const close = useOpenRow(LINKS, route.id, href("interceptions", "", route.params));
   return html`
     <${Filters} route=${route} user=${user} />
-    <div class="toolbar flow">
-      <p role="status" class="quiet">${countOf(pages, sought)}</p>
+    <${Toolbar} says=${countOf(pages, sought)}>
       <button type="button" aria-pressed=${live} onClick=${() => setLive(!live)}>Live</button>
       <${Export} q=${sought} />
-    </div>
+    <//>
     <div class="split" data-open=${route.id ? "" : undefined}>
       <section class="list" aria-label="Calls">
         <${RowHead} />
         <ol class="rows">
           ${rows.map((row) => html`<${Row} key=${row.id} interception=${row} search=${kept} chosen=${row.id === route.id} />`)}
         </ol>
-        <${End} pages=${pages}>${!rows.length && html`<${Nothing} q=${sought} />`}<//>
+        <${End} pages=${pages}>${!rows.length && html`<${Nothing} isNarrowed=${sought} view="interceptions" none=${NONE} title="No calls yet">${NO_CALLS}<//>`}<//>
       </section>
       ${route.id && html`<${Detail} key=${route.id} id=${route.id} fresh=${rows.find(({ id }) => id === route.id)} onClose=${close} />`}
     </div>
@@ -53,22 +53,6 @@ export default function Interceptions({ route, user }) {
 function countOf({ count, rest: { count_is_exact: isExact } }, sought) {
   if (count === null) return "";
   return `${isExact === false ? "at most " : ""}${plural(count, "call")}${sought ? " found" : ""}`;
-}
-
-function Nothing({ q }) {
-  if (q) {
-    return html`
-      <${Empty} title="Nothing matches">
-        <p>No call that you may see fits this search. Calls under way are found with <code>status:in_flight</code>.</p>
-        <button type="button" onClick=${() => go(href("interceptions"))}>Show all</button>
-      <//>
-    `;
-  }
-  return html`
-    <${Empty} title="No calls yet">
-      <p>Every call that goes through the bridge appears here. <a href=${href("connect")}>Connect a client</a> and make one.</p>
-    <//>
-  `;
 }
 
 function Export({ q }) {

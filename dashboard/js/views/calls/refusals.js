@@ -5,8 +5,7 @@ import { Choice, Filters, useSearch } from "../../bar/bar.js";
 import { valueOf } from "../../bar/query.js";
 import { seesEverything } from "../../frame/registry.js";
 import { href } from "../../frame/router.js";
-import { End } from "../../parts/list.js";
-import { Empty } from "../../parts/states.js";
+import { End, Nothing, Toolbar } from "../../parts/list.js";
 import { usePages } from "../../server/resource.js";
 import { duration, plural, time, whole } from "../../text/format.js";
 import { reasonOf, ruleTitles, titleOf } from "../../text/vocabulary.js";
@@ -20,20 +19,14 @@ export default function Refusals({ route, user }) {
   const choices = (put) => html`<${Choice} label="Reason" value=${valueOf(q, "rule")} options=${ruleTitles()} onChoose=${(rule) => put("rule", rule)} />`;
   return html`
     <${Filters} route=${route} user=${user} choices=${choices} example="rule:rate provider:openai status:429" />
-    <div class="toolbar flow">
-      <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "row")}${sought ? " found" : ""}</p>
-    </div>
+    <${Toolbar} says=${`${pages.count === null ? "" : plural(pages.count, "row")}${sought ? " found" : ""}`} />
     <ol class="rows" aria-label="Refused calls, newest first">
       ${pages.rows.map((refusal) => html`<${Row} key=${refusal.id} refusal=${refusal} user=${user} />`)}
     </ol>
-    <${End} pages=${pages}><${Nothing} q=${sought} /><//>
+    <${End} pages=${pages}>
+      <${Nothing} isNarrowed=${sought} view="refusals" none="No refused call that you may see fits this search." title="Nothing refused"><p>Calls that the bridge refuses appear here, each with its reason.</p><//>
+    <//>
   `;
-}
-
-function Nothing({ q }) {
-  return q
-    ? html`<${Empty} title="Nothing matches"><p>No refused call that you may see fits this search. <a href=${href("refusals")}>Show all</a></p><//>`
-    : html`<${Empty} title="Nothing refused"><p>Calls that the bridge refuses appear here, each with its reason.</p><//>`;
 }
 
 /** The policy that refused a call, as in `group research`: who may not read it is led to what holds for them. */

@@ -4,7 +4,7 @@ import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { go, href } from "../../frame/router.js";
 import { Confirm, NewOne, submitting } from "../../parts/forms.js";
-import { End, List, Pane } from "../../parts/list.js";
+import { End, List, Pane, Toolbar } from "../../parts/list.js";
 import { Failure, Pending } from "../../parts/states.js";
 import { sendVersioned } from "../../server/api.js";
 import { useChange, usePages, useVersioned } from "../../server/resource.js";
@@ -46,10 +46,9 @@ export default function Policies({ route: { id: chosen }, user: me }) {
   });
   const pane = (close) => html`<${PolicyPane} key=${chosen} at=${chosen} me=${me} onClose=${close} onChanged=${pages.reload} />`;
   return html`
-    <div class="toolbar flow">
-      <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "policy")}</p>
+    <${Toolbar} says=${pages.count === null ? "" : plural(pages.count, "policy")}>
       ${me.role === "owner" && html`<button type="button" onClick=${() => setAdding(true)}>Add a policy</button>`}
-    </div>
+    <//>
     ${adding && html`<${Whose} onClose=${() => setAdding(false)} />`}
     <${List} view="policies" label="Policies" columns=${COLUMNS} rows=${rows} rowOf=${rowOf} chosen=${chosen} pane=${pane}>
       <${End} pages=${pages}><p class="quiet">Nobody is restricted by a policy.</p><//>

@@ -5,6 +5,7 @@ import { useEffect, useState } from "preact/hooks";
 import { go, href } from "../../frame/router.js";
 import { Table } from "../../parts/figures.js";
 import { submitting, useFields } from "../../parts/forms.js";
+import { Toolbar } from "../../parts/list.js";
 import { Failure, Loading } from "../../parts/states.js";
 import { send, sendForFile } from "../../server/api.js";
 import { useChange } from "../../server/resource.js";
@@ -73,11 +74,10 @@ function Rows({ compared, differing, onDiffering, onSave }) {
   const share = reportedUsd > 0 ? ` Of ${usd(reportedUsd)} that are reported, ${usd(unexplained)} (${percent(unexplained, reportedUsd)}) differ.` : "";
   const summary = results.length ? `${plural(agree, "row")} ${agree === 1 ? "agrees" : "agree"}, ${whole(differ)} ${differ === 1 ? "differs" : "differ"}` : "Nothing is recorded or reported";
   return html`
-    <div class="toolbar flow">
-      <p role="status" class="quiet">${summary}, from ${from} until before ${to}.${share}</p>
+    <${Toolbar} says=${`${summary}, from ${from} until before ${to}.${share}`}>
       <button type="button" aria-pressed=${differing} onClick=${() => onDiffering(!differing)}>Differences only</button>
       <button type="button" disabled=${!results.length} onClick=${onSave}>CSV</button>
-    </div>
+    <//>
     ${shown.length > 0 && html`<${Table} label="Recorded and reported" kind="bill" box="card" heads=${HEADS}>${shown.map((row) => html`<${Row} key=${row.day + row.model} row=${row} />`)}<//>`}
   `;
 }

@@ -8,7 +8,7 @@ import { asked, chosenRange, rangeParams, rangeText, timesOf } from "../../bar/r
 import { go, href } from "../../frame/router.js";
 import { Facts } from "../../parts/figures.js";
 import { Addition, ChangeForm, Removal } from "../../parts/forms.js";
-import { List, Pane } from "../../parts/list.js";
+import { List, Pane, Toolbar } from "../../parts/list.js";
 import { Empty, Failure, Pending } from "../../parts/states.js";
 import { send } from "../../server/api.js";
 import { useChange, useResource } from "../../server/resource.js";
@@ -64,11 +64,10 @@ export default function Providers({ route: { id, params }, route, user: me }) {
   };
   return html`
     <${Bar} route=${route} user=${me} chosen=${range} id=${chosen} />
-    <div class="toolbar flow">
-      <p role="status" class="quiet">${[listed.data && plural(rows.length, "provider"), stats.data && `calls of ${rangeText(timesOf(stats.data), range.tz)}, ${range.tz}`].filter(Boolean).join("; ")}</p>
+    <${Toolbar} says=${[listed.data && plural(rows.length, "provider"), stats.data && `calls of ${rangeText(timesOf(stats.data), range.tz)}, ${range.tz}`].filter(Boolean).join("; ")}>
       <a href=${href("audit")}>Audit trail</a>
       ${me.role === "owner" && html`<${Addition} what="a provider" path="providers" fields=${fieldsOfNew()} initial=${{ type: "openai" }} onAdded=${({ name }) => show(name)} />`}
-    </div>
+    <//>
     <${Pending} data=${listed.data} error=${listed.error} retry=${listed.reload} />
     <${List} view="providers" label="Providers" columns=${COLUMNS} rows=${rows} rowOf=${(one) => rowOf(one, totals[one.name])} chosen=${chosen} kept=${kept} pane=${pane} />
   `;

@@ -5,8 +5,7 @@ import { useState } from "preact/hooks";
 import { Choice, chooser, Filters, useSearch } from "../../bar/bar.js";
 import { listKeys, useKeys } from "../../frame/keys.js";
 import { href } from "../../frame/router.js";
-import { End } from "../../parts/list.js";
-import { Empty } from "../../parts/states.js";
+import { End, Nothing, Toolbar } from "../../parts/list.js";
 import { address } from "../../server/api.js";
 import { usePages } from "../../server/resource.js";
 import { between, duration, plural, time, usd, whole } from "../../text/format.js";
@@ -44,12 +43,11 @@ function SessionList({ route, user }) {
   useKeys(listKeys(LINKS));
   return html`
     <${Filters} route=${route} user=${user} statuses=${STATUSES} keep=${["order"]} />
-    <div class="toolbar flow">
-      <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "session")}${sought ? " found" : ""}</p>
+    <${Toolbar} says=${`${pages.count === null ? "" : plural(pages.count, "session")}${sought ? " found" : ""}`}>
       <${Choice} label="Newest first" value=${order} options=${ORDERS} onChoose=${(value) => show({ order: value })} />
       <button type="button" aria-pressed=${live} onClick=${() => setLive(!live)}>Live</button>
       <a href=${address("sessions/export", query).href} download>CSV</a>
-    </div>
+    <//>
     <section class="list" aria-label="Sessions">
       <div class="session head" aria-hidden="true">
         <span class="title">First prompt</span><span class="user">User</span><span class="client">Client</span><span class="at">Started</span>
@@ -58,17 +56,13 @@ function SessionList({ route, user }) {
       <ol class="rows sessions">
         ${pages.rows.map((session) => html`<${SessionRow} key=${session.id} session=${session} />`)}
       </ol>
-      <${End} pages=${pages}><${Nothing} q=${sought} /><//>
+      <${End} pages=${pages}>
+        <${Nothing} isNarrowed=${sought} view="sessions" none="No session that you may see fits this search." title="No sessions yet">
+          <p>Calls of one client that belong together, two or more, become a session, a second after they end. <a href=${href("connect")}>Connect a client</a>.</p>
+        <//>
+      <//>
     </section>
   `;
-}
-
-function Nothing({ q }) {
-  return q
-    ? html`<${Empty} title="Nothing matches"><p>No session that you may see fits this search. <a href=${href("sessions")}>Show all</a></p><//>`
-    : html`<${Empty} title="No sessions yet">
-        <p>Calls of one client that belong together, two or more, become a session, a second after they end. <a href=${href("connect")}>Connect a client</a>.</p>
-      <//>`;
 }
 
 function SessionRow({ session }) {

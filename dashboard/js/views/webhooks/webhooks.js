@@ -4,7 +4,7 @@ import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { go, href } from "../../frame/router.js";
 import { Addition, ChangeForm, Removal } from "../../parts/forms.js";
-import { List, Pane } from "../../parts/list.js";
+import { List, Pane, Toolbar } from "../../parts/list.js";
 import { Empty, Failure, Pending } from "../../parts/states.js";
 import { Created } from "../../parts/texts.js";
 import { send, sendVersioned } from "../../server/api.js";
@@ -47,10 +47,9 @@ export default function Webhooks({ route: { id: chosen } }) {
     return data && html`<${Pane} label="Webhook" title="Webhook" onClose=${close}><${Empty} title="There is no such webhook" /><//>`;
   };
   return html`
-    <div class="toolbar flow">
-      <p role="status" class="quiet">${data ? plural(rows.length, "webhook") : ""}</p>
+    <${Toolbar} says=${data ? plural(rows.length, "webhook") : ""}>
       <${Addition} what="a webhook" path="webhooks" fields=${FIELDS_OF_NEW} onAdded=${keep} />
-    </div>
+    <//>
     ${added && 
     html`
       <${Created} label="The secret" heading=${`The secret of ${added.url}`} secret=${added.secret} what="the secret" onDone=${() => setAdded(null)}>
