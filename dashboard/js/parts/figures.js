@@ -20,13 +20,14 @@ export function Facts({ facts }) {
 
 /**
  * A table that is scrolled sideways where it is too wide: `heads` are the cells of its head, children its rows. `kind` and `box` are
- * classes of it and of what it is scrolled in, `note` stands below it.
+ * classes of it and of what it is scrolled in, `foot` are the cells of its last row, `note` stands below it.
  */
-export function Table({ label, heads, kind, box = "", note, children }) {
+export function Table({ label, heads, kind, box = "", foot, note, children }) {
   return html`
     <div class="scroll ${box}" tabindex="0" role="region" aria-label=${label}>
       <table class=${kind}>
         <thead><tr>${heads}</tr></thead>
+        ${foot && html`<tfoot><tr>${foot}</tr></tfoot>`}
         <tbody>${children}</tbody>
       </table>
       ${note}

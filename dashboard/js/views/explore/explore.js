@@ -10,6 +10,7 @@ import { changeOf, chartRows, compared, dimensionName, numberOf, pageOf, searchO
 import { IN_DEMO } from "../../frame/demo.js";
 import { seesEveryone, seesEverything } from "../../frame/registry.js";
 import { go, href } from "../../frame/router.js";
+import { Table } from "../../parts/figures.js";
 import { Empty, StatsState } from "../../parts/states.js";
 import { address } from "../../server/api.js";
 import { useKept, useResource } from "../../server/resource.js";
@@ -146,32 +147,24 @@ function ExploreTable({ stats, by, q, as, fares, callsOf, onOrder }) {
   const { of, groups, total, previous, order_by: order } = stats; // the address may be ahead of what was read
   const { orders, name: title } = SUBJECTS[of];
   const common = { of, whole: total, fares, callsOf };
-  const heading = ([name, text]) => html`<th key=${name} class="number" aria-sort=${order === name ? "descending" : undefined}>
-    <button type="button" class="plain" onClick=${() => onOrder(name)}>${text}${order === name && html`<span aria-hidden="true"> ↓</span>`}</button>
+  const heading = (name) => html`<th key=${name} class="number" aria-sort=${order === name ? "descending" : undefined}>
+    <button type="button" class="plain" onClick=${() => onOrder(name)}>${HEADINGS[name] ?? title}${order === name && html`<span aria-hidden="true"> ↓</span>`}</button>
   </th>`;
+  const heads = html`
+    ${by.map((one) => html`<th key=${one}>${dimensionName(one)}</th>`)}
+    ${orders.filter((one) => previous || one !== "change").map(heading)}
+    ${total.priced_as_usd !== undefined && html`<th class="number">On ${as.replace(/.*\//, "")}</th>`}
+  `;
+  const foot = html`
+    ${by.map((one, index) => (index === 0 ? html`<th key=${one} scope="row">All</th>` : html`<td key=${one}></td>`))}
+    <${Figures} total=${total} previous=${previous?.total} q=${q} ...${common} />
+  `;
   return html`
     <section class="card groups">
       <h2>${by.map(dimensionName).join(" and ") || `All ${title.toLowerCase()}`}</h2>
-      <div class="scroll" tabindex="0" role="region" aria-label="Groups">
-        <table class="breakdown">
-          <thead>
-            <tr>
-              ${by.map((one) => html`<th key=${one}>${dimensionName(one)}</th>`)}
-              ${orders.filter((one) => previous || one !== "change").map((one) => heading([one, HEADINGS[one] ?? title]))}
-              ${total.priced_as_usd !== undefined && html`<th class="number">On ${as.replace(/.*\//, "")}</th>`}
-            </tr>
-          </thead>
-          <tfoot>
-            <tr>
-              ${by.map((one, index) => (index === 0 ? html`<th key=${one} scope="row">All</th>` : html`<td key=${one}></td>`))}
-              <${Figures} total=${total} previous=${previous?.total} q=${q} ...${common} />
-            </tr>
-          </tfoot>
-          <tbody>
-            ${groups.map((one) => html`<${Group} key=${JSON.stringify(one.group)} one=${one} by=${by} q=${q} ...${common} />`)}
-          </tbody>
-        </table>
-      </div>
+      <${Table} label="Groups" kind="breakdown" heads=${heads} foot=${foot}>
+        ${groups.map((one) => html`<${Group} key=${JSON.stringify(one.group)} one=${one} by=${by} q=${q} ...${common} />`)}
+      <//>
       <${Missing} total=${total} late=${IN_DEMO ? 0 : lateBy(stats.counted_until)} />
     </section>
   `;
