@@ -56,13 +56,18 @@ export async function requestWithProgress(url, options, onProgress) {
 }
 
 async function* lines(response) {
-  const stream = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
-  for (let { done, value } = await stream.read(); !done; { done, value } = await stream.read()) {
-    const found = (rest + value).split("\n");
+  for await (const piece of pieces(response)) {
+    const found = (rest + piece).split("\n");
     rest = found.pop();
     yield* found;
   }
+}
+
+/** The text of a response as it arrives, piece by piece. */
+export async function* pieces(response) {
+  const stream = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  for (let { done, value } = await stream.read(); !done; { done, value } = await stream.read()) yield value;
 }
 
 /** Change something; `body` is an object of texts, or nothing. Throws ApiError. */

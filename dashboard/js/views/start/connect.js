@@ -7,7 +7,7 @@ import { Segmented, usageOf } from "../../parts/figures.js";
 import { Field, submitting } from "../../parts/forms.js";
 import { Failure, Pending } from "../../parts/states.js";
 import { CopyButton, Created } from "../../parts/texts.js";
-import { send } from "../../server/api.js";
+import { pieces, send } from "../../server/api.js";
 import { useChange, useResource } from "../../server/resource.js";
 import { between, duration, plural, tokensIn } from "../../text/format.js";
 import { reasonOf, titleOf } from "../../text/vocabulary.js";
@@ -147,9 +147,4 @@ function TryIt({ vendor, address, model, token }) {
     ${error && html`<${Failure} error=${error} />`}
     ${text && html`<p class="text said-by-model" role="log">${text}</p>`}
   `;
-}
-
-async function* pieces(response) {
-  const stream = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  for (let { done, value } = await stream.read(); !done; { done, value } = await stream.read()) yield value;
 }
