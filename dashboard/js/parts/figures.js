@@ -5,7 +5,8 @@ import { reported, short, sumTokens, tokensIn, UNKNOWN, usd, whole, words } from
 import { endTitle } from "../text/vocabulary.js";
 
 const MARKS = { completed: "✓", failed: "✕", in_flight: "●" };
-const KINDS = [
+/** The four counts of a usage, and what they are called. */
+export const TOKENS = [
   ["input_tokens", "Input"],
   ["cache_read_input_tokens", "Read from cache"],
   ["cache_write_input_tokens", "Written to cache"],
@@ -69,7 +70,7 @@ export function UsageFigures({ usage, cost }) {
   const known = reported(usage);
   return html`
     <dl class="figures">
-      ${KINDS.map(([key, text]) => html`<div key=${key}><dt>${text}</dt><dd>${known ? whole(usage[key]) : UNKNOWN}</dd></div>`)}
+      ${TOKENS.map(([key, text]) => html`<div key=${key}><dt>${text}</dt><dd>${known ? whole(usage[key]) : UNKNOWN}</dd></div>`)}
       <div><dt>Cost</dt><dd>${usd(cost)}</dd></div>
     </dl>
   `;

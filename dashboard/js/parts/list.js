@@ -18,16 +18,17 @@ export function Toolbar({ says, children }) {
  * @param {string} view the view of their addresses; `kept` are parameters that stay when another one is opened.
  * @param {string} columns of the grid that each row is.
  * @param {(one: Object) => {id: string, key: string, cells: Object[]}} rowOf what a row shows.
- * @param {string} chosen the id that is open; `heads` are what its columns are called; `isChosen` says so of a row that has other names, too.
+ * @param {string} chosen the id that is open, in any case, or its key; `heads` are what its columns are called.
  * @param {(close: () => void) => Object} pane draws the open one.
  */
-export function List({ view, label, columns, heads, rows, rowOf, chosen, isChosen = ({ id }) => id === chosen, kept = {}, pane, children }) {
+export function List({ view, label, columns, heads, rows, rowOf, chosen, kept = {}, pane, children }) {
   const close = useOpenRow(".rows a.row", chosen, href(view, "", kept));
   const row = (one) => {
     const { id, key = id, cells } = rowOf(one);
+    const isChosen = [id.toLowerCase(), key].includes(chosen.toLowerCase());
     return html`
       <li key=${key}>
-        <a class="row line" href=${href(view, id, kept)} data-name=${id} aria-current=${isChosen({ id, key }) ? "true" : undefined}>${cells}</a>
+        <a class="row line" href=${href(view, id, kept)} data-name=${id} aria-current=${isChosen ? "true" : undefined}>${cells}</a>
       </li>
     `;
   };

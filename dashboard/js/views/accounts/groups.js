@@ -49,7 +49,7 @@ export default function Groups({ route: { id: chosen, params }, route, user: me 
     <${FiguresBar} route=${route} user=${me} id=${chosen} figures=${figures} sorts=${SORTED_BY} field=${field} count=${pages.count !== null && plural(pages.count, "group")}>
       ${me.role === "owner" && html`<${Addition} what="a group" path="groups" fields=${FIELDS_OF_NEW} onAdded=${({ name }) => show(name)} />`}
     <//>
-    <${List} view="groups" label="Groups" columns=${COLUMNS} heads=${HEADS} rows=${rows} rowOf=${rowOf} chosen=${chosen} isChosen=${({ id, key }) => [id.toLowerCase(), key].includes(chosen.toLowerCase())} kept=${kept} pane=${pane}>
+    <${List} view="groups" label="Groups" columns=${COLUMNS} heads=${HEADS} rows=${rows} rowOf=${rowOf} chosen=${chosen} kept=${kept} pane=${pane}>
       <${End} pages=${pages}><p class="quiet">There are no groups yet. Everybody is in the group everyone.</p><//>
     <//>
   `;

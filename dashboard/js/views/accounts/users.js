@@ -53,7 +53,7 @@ export default function Users({ route: { id, params }, route, user: me, onMyself
     <${FiguresBar} route=${route} user=${me} id=${chosen} figures=${figures} field=${field} count=${pages.count !== null && plural(pages.count, "user")}>
       ${me.role === "owner" && html`<${Addition} what="a user" path="users" fields=${fieldsOfNew()} initial=${{ role: "member" }} onAdded=${({ username }) => show(username)} />`}
     <//>
-    <${List} view="users" label="Users" columns=${COLUMNS} heads=${HEADS} rows=${rows} rowOf=${rowOf} chosen=${chosen} isChosen=${({ id: name, key }) => [name.toLowerCase(), key].includes(chosen.toLowerCase())} kept=${kept} pane=${pane}>
+    <${List} view="users" label="Users" columns=${COLUMNS} heads=${HEADS} rows=${rows} rowOf=${rowOf} chosen=${chosen} kept=${kept} pane=${pane}>
       ${isOn && pages.done ? !rows.length && html`<p class="quiet">No user has these words in their name.</p>` : html`<${End} pages=${pages} />`}
     <//>
   `;

@@ -9,7 +9,7 @@ import { bucketFor, byShare, chartRows, earlier, placed, termOf, valueName } fro
 import { IN_DEMO } from "../../frame/demo.js";
 import { seesEveryone, seesEverything } from "../../frame/registry.js";
 import { go, href } from "../../frame/router.js";
-import { Segmented, Table } from "../../parts/figures.js";
+import { Segmented, Table, TOKENS } from "../../parts/figures.js";
 import { Empty, StatsState } from "../../parts/states.js";
 import { useKept, useResource } from "../../server/resource.js";
 import { duration, lateBy, percent, plural, short, tokensIn, usd, whole } from "../../text/format.js";
@@ -29,12 +29,7 @@ const SPLITS = [
   ["group", "Group"],
   ["token", "Token"],
 ];
-const KINDS = [
-  { name: "Input", pick: ({ token_usage: usage }) => usage.input_tokens, colour: "series-1" },
-  { name: "Read from cache", pick: ({ token_usage: usage }) => usage.cache_read_input_tokens, colour: "series-2" },
-  { name: "Written to cache", pick: ({ token_usage: usage }) => usage.cache_write_input_tokens, colour: "series-3" },
-  { name: "Output", pick: ({ token_usage: usage }) => usage.output_tokens, colour: "series-4" },
-];
+const KINDS = TOKENS.map(([key, name], index) => ({ name, pick: ({ token_usage: usage }) => usage[key], colour: `series-${index + 1}` }));
 const ENDS = [
   { name: "Completed", pick: ({ interceptions, failed }) => interceptions - failed, colour: "series-1", status: "completed" },
   { name: "Failed", pick: ({ failed }) => failed, colour: "bad-mark", status: "failed" },

@@ -72,9 +72,8 @@ export function agentName({ agent, type }) {
   return type ? `${type} (${agent})` : agent;
 }
 
-/** The result of a tool call, in words: 1.2 KB, failed. Empty while unknown. */
+/** The result of a tool call, in words: 1.2 KB, failed. */
 export function outcomeOf(result) {
-  if (!result) return "";
   return result.is_error ? `failed, ${size(result.bytes)}` : size(result.bytes);
 }
 

@@ -40,7 +40,6 @@ test("without calls there is no axis", () => {
 });
 
 test("how tools ended and which try it is are said in words", () => {
-  assert.equal(outcomeOf(null), "");
   assert.equal(outcomeOf({ bytes: 1200, is_error: null }), "1.2 KB");
   assert.equal(outcomeOf({ bytes: 7, is_error: true }), "failed, 7 bytes");
   assert.deepEqual([tryOf({ attempt: 0 }), tryOf({ attempt: 1 }), tryOf({ attempt: 2, attempts: 3 })], ["", "try 2", "try 3 of 3"]);
