@@ -145,13 +145,12 @@ function ProviderPane({ listed, me, keys, span, range, model, tz, onClose, onCha
       ${usage.data?.groups.length > 0 && html`<section><h3>Models</h3>${usage.data.groups.map(({ group, total }) => html`<${Model} key=${group.model} provider=${name} model=${group.model} total=${total} keys=${keys} range=${range} open=${group.model === model} />`)}</section>`}
       ${data && html`<section><h3>Keys</h3><${Keys} provider=${data} /></section>`}
       ${data && isOwner && html`<section><h3>Check</h3><${Check} path=${path} /></section>`}
-      ${data && isOwner && isManaged && html`<section><h3>Change</h3><${Change} key=${data.changed_at} provider=${data} path=${path} onChanged=${changed} /></section>`}
       ${data && isOwner && !isManaged && html`<p class="quiet">It is one of the server's environment, and is changed there.</p>`}
       ${
-        data &&
-        isOwner &&
         isManaged &&
+        isOwner &&
         html`
+          <section><h3>Change</h3><${Change} key=${data.changed_at} provider=${data} path=${path} onChanged=${changed} /></section>
           <${Removal} what="this provider" title=${`Remove ${name}?`} remove=${remove}>
             <p>New calls get 404, and its keys are gone. Calls under way go on, and records stay. This cannot be undone.</p>
           <//>
