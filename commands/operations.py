@@ -52,7 +52,7 @@ PRICE = ("provider", "model", "valid_from", "input", "output", "cache_read", "ca
 COLUMNS = {
     "list_users": ("username", "role", "name", "groups", "last_seen_at", "spend_usd", "created_at", "id"),
     "list_groups": ("name", "display_name", "members", "created_at", "id"),
-    "list_policies": ("level", "name", "changed_at", "path"),
+    "list_policies": ("level", "name", "says", "path"),
     "list_tokens": ("id", "name", "created_at", "expires_at", "revoked_at", "last_used_at"),
     "search_tokens": ("id", "user", "name", "created_at", "expires_at", "revoked_at", "last_used_at"),
     "list_prices": PRICE,
