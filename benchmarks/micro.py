@@ -25,7 +25,7 @@ EVENTS = 100
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
-class Part(NamedTuple):
+class TimedPart(NamedTuple):
     """A pure part. A call of it does `amount` of `unit`."""
 
     name: str
@@ -45,7 +45,7 @@ class Part(NamedTuple):
         return self.amount * calls / (now - began)
 
 
-def dialects() -> Iterator[Part]:
+def dialects() -> Iterator[TimedPart]:
     """The readers of requests, of streams in one piece for each event, and of bodies in one piece."""
     for name, api in (("chat", CHAT_COMPLETIONS), ("messages", MESSAGES)):
         one = CONVERSATIONS[name]
@@ -59,16 +59,16 @@ def dialects() -> Iterator[Part]:
                     reader.feed(piece)
                 reader.result()
 
-            yield Part(f"reader of {what}, `{name}`", "MB", sum(map(len, pieces)) / 1e6, feed)
-        yield Part(f"parser of requests, `{name}`", "requests", 1, partial(api.parse_request, body))
+            yield TimedPart(f"reader of {what}, `{name}`", "MB", sum(map(len, pieces)) / 1e6, feed)
+        yield TimedPart(f"parser of requests, `{name}`", "requests", 1, partial(api.parse_request, body))
 
 
-def prices() -> Iterator[Part]:
+def prices() -> Iterator[TimedPart]:
     """What a call costs."""
     reader = CHAT_COMPLETIONS.body_reader()
     reader.feed(CONVERSATIONS["chat"].body)
     table, used = Prices({"openai": ("openai", "https://api.openai.com/v1/")}), reader.result().token_usages
-    yield Part("price of a call", "calls", 1, lambda: table.cost("openai", "gpt-4o", used, NOW))
+    yield TimedPart("price of a call", "calls", 1, lambda: table.cost("openai", "gpt-4o", used, NOW))
 
 
 def table() -> str:

@@ -21,10 +21,10 @@ from urllib.request import Request, urlopen
 
 import click
 
-from benchmarks.gateways.runners.bridge import Bridge, embedded_mongodb
+from benchmarks.gateways.runners.bridge import BridgeRunner, embedded_mongodb
 from benchmarks.gateways.runners.runner import Running, Setup, free_port
 from benchmarks.report import markdown, slope
-from benchmarks.stand.processes import Cores, Process, running_upstream
+from benchmarks.stand.processes import Cores, StandProcess, running_upstream
 from benchmarks.stand.traffic import Traffic
 from handlers.monitoring.metrics import PREFIX
 
@@ -54,12 +54,12 @@ class Sample(NamedTuple):
     spooled: float
 
 
-class Watch:
+class SoakWatch:
     """Looks at a running bridge."""
 
     def __init__(self, running: Running) -> None:
         assert running.process is not None
-        self._process: Process = running.process
+        self._process: StandProcess = running.process
         self._target = running.target("chat")
         self._began = monotonic()
 
@@ -115,7 +115,7 @@ def faults(samples: Sequence[Sample], *, before: Sample, after: Sample, failed: 
 async def soak(running: Running, minutes: float) -> list[str]:
     """Let it work; what is wrong."""
     assert running.process is not None
-    traffic, watch = Traffic(running.target("chat")), Watch(running)
+    traffic, watch = Traffic(running.target("chat")), SoakWatch(running)
     used = running.process.use().cpu_seconds
     await traffic.run(TRIAL_RATE, TRIAL_SECONDS)
     busy = (running.process.use().cpu_seconds - used) / TRIAL_SECONDS
@@ -144,7 +144,7 @@ async def every(seconds: float, do: Callable[[], Awaitable[None]]) -> None:
         await do()
 
 
-async def _note(watch: Watch, samples: list[Sample]) -> None:
+async def _note(watch: SoakWatch, samples: list[Sample]) -> None:
     samples.append(await asyncio.to_thread(watch.sample))
 
 
@@ -158,7 +158,7 @@ def main(*, minutes: float) -> None:
     with tempfile.TemporaryDirectory(prefix="aibridge-soak-") as name:
         folder = Path(name)
         with embedded_mongodb(folder / "mongodb") as mongodb, running_upstream(folder, cores.others) as port:
-            bridge = Bridge(mongodb)
+            bridge = BridgeRunner(mongodb)
             bridge.prepare()
             running = bridge.start(Setup(port, free_port(), folder, {cores.gateway}))
             try:

@@ -21,7 +21,7 @@ import click
 
 from benchmarks.gateways.measurements import MEASUREMENTS, Measurement
 from benchmarks.gateways.measurer import Measurer
-from benchmarks.gateways.runners.bridge import Bridge, BridgeBeside, BridgeInScope, embedded_mongodb
+from benchmarks.gateways.runners.bridge import BridgeBeside, BridgeInScope, BridgeRunner, embedded_mongodb
 from benchmarks.gateways.runners.direct import Direct
 from benchmarks.gateways.runners.ferro import Ferro, FerroWithLog
 from benchmarks.gateways.runners.runner import Runner, Setup, UnavailableError, free_port
@@ -35,7 +35,7 @@ QUICK_SCALE = 0.25
 BUSY_LOAD = 0.5
 
 
-class Comparison:
+class GatewayComparison:
     """A run over several gateways. `scale` shortens the measurements."""
 
     def __init__(self, *, scale: float, folder: Path, upstream: int, cores: Cores) -> None:
@@ -107,11 +107,11 @@ def main(
         running_upstream(Path(name), cores.others) as port,
     ):
         scale = QUICK_SCALE if quick else 1.0
-        comparison = Comparison(scale=scale, folder=Path(name), upstream=port, cores=cores)
+        comparison = GatewayComparison(scale=scale, folder=Path(name), upstream=port, cores=cores)
         results = comparison.results
         if (load := os.getloadavg()[0]) > BUSY_LOAD:
             results.note(f"The machine had other work: its load average was {load:.1f} at the start.")
-        every = (Direct(), Bridge(mongodb), SMG(), Ferro(), FerroWithLog())
+        every = (Direct(), BridgeRunner(mongodb), SMG(), Ferro(), FerroWithLog())
         known = BridgeInScope.every(mongodb) if scopes else [one for one in every if not only or one.name in only]
         there = list(filter(comparison.prepare, [*known, *(BridgeBeside(mongodb, folder) for folder in beside)]))
         for number in range(1, rounds + 1):

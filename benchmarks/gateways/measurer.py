@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from benchmarks.gateways.measurements import Measurement, Observed, Spent
+from benchmarks.gateways.measurements import Measurement, Observed, ProcessorTimes
 from benchmarks.gateways.runners.runner import Running
 from benchmarks.report import Figures
 from benchmarks.stand.conversations import CallSpec
-from benchmarks.stand.load import Load, Plan, Totals
-from benchmarks.stand.processes import Use, cpu_seconds
+from benchmarks.stand.load import Load, LoadPlan, Totals
+from benchmarks.stand.processes import ProcessUse, cpu_seconds
 
 SLOW_STREAMS = (1000, 5000)
 SLOW_STREAMS_A_SECOND = 500
@@ -45,7 +45,9 @@ class Measurer:
             again = self._settle()
             if totals.responses or totals.events:
                 own = again.own.cpu_seconds - rested.own.cpu_seconds
-                found |= measurement.figures(totals, Spent(own, again.database_seconds - rested.database_seconds))
+                found |= measurement.figures(
+                    totals, ProcessorTimes(own, again.database_seconds - rested.database_seconds)
+                )
             else:
                 self._say(f"{measurement.name}: nothing came")
             rested = again
@@ -58,7 +60,7 @@ class Measurer:
         idle, found = self._settle().own.resident_bytes, {}
         for streams in SLOW_STREAMS:
             ramp = streams / SLOW_STREAMS_A_SECOND
-            plan = Plan(CallSpec("chat", 1000, 1000), streams, seconds=1, warm_up=ramp + 2, ramp=ramp)
+            plan = LoadPlan(CallSpec("chat", 1000, 1000), streams, seconds=1, warm_up=ramp + 2, ramp=ramp)
             totals = self._run(f"{streams:,} slow streams", plan)
             if totals.open_streams < streams:
                 self._say(f"had begun {totals.open_streams:,} of {streams:,} slow streams after {ramp + 3:.0f} s")
@@ -68,7 +70,7 @@ class Measurer:
             found[f"per slow stream, of {streams:,}, KB"] = (resident - idle) / streams / 1e3
         return found
 
-    def _run(self, name: str, plan: Plan) -> Totals:
+    def _run(self, name: str, plan: LoadPlan) -> Totals:
         target = self._running.target(plan.spec.api)
         try:
             totals = Load(target, plan).run(self._observe)
@@ -81,7 +83,7 @@ class Measurer:
 
     def _observe(self) -> Observed:
         process, database = self._running.process, self._running.runner.database
-        own = Use(0.0, 0) if process is None else process.use()
+        own = ProcessUse(0.0, 0) if process is None else process.use()
         return Observed(own, 0.0 if database is None else cpu_seconds(database))
 
     def _settle(self) -> Observed:
@@ -102,5 +104,5 @@ class Measurer:
         self._note(f"{self._running.runner.name}: {text}")
 
 
-def _scaled(plan: Plan, scale: float) -> Plan:
+def _scaled(plan: LoadPlan, scale: float) -> LoadPlan:
     return replace(plan, seconds=plan.seconds * scale, warm_up=plan.warm_up * scale, ramp=plan.ramp * scale)

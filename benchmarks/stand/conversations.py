@@ -77,7 +77,7 @@ def _history(size: int) -> list[dict[str, str]]:
     return pair * (size // (2 * HISTORY_MESSAGE_BYTES))
 
 
-class Conversation(NamedTuple):
+class LoadConversation(NamedTuple):
     """One API's wire format. `event` is a template for the time at which it is sent."""
 
     path: str
@@ -88,7 +88,7 @@ class Conversation(NamedTuple):
     closing: bytes
 
 
-def _conversation(api: Api, shape: ModuleType, request_fields: dict[str, Any]) -> Conversation:
+def _conversation(api: Api, shape: ModuleType, request_fields: dict[str, Any]) -> LoadConversation:
     """What the demo provider would answer in an API, with `TEXT` in a body and one event that says when it was sent."""
     request = json.dumps(request_fields | {"stream": True, "stream_options": {"include_usage": True}})
     call = DemoCall.of(api, request.encode(), key="B4nchmark0123456789", created=1760000000)
@@ -98,7 +98,7 @@ def _conversation(api: Api, shape: ModuleType, request_fields: dict[str, Any]) -
 
     events = list(shape.events(saying(f"some_words_{MARK.decode()}%019d")))
     at = next(number for number, event in enumerate(events) if MARK in event)
-    return Conversation(
+    return LoadConversation(
         path=api.path.removeprefix("/v1"),
         request_fields=request_fields,
         body=msgspec.json.encode(shape.body(saying(TEXT))),

@@ -27,7 +27,7 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Target:
+class LoadTarget:
     """Where an API is requested: what stands before `/chat/completions` and the like, and further headers."""
 
     port: int
@@ -50,7 +50,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Plan:
+class LoadPlan:
     """How much to ask for. What is counted begins `warm_up` seconds after the start, and takes `seconds`.
 
     The connections begin one after the other, spread over `ramp` seconds.
@@ -83,7 +83,7 @@ class Totals:
     after: Any = None
 
 
-class Connection:
+class LoadConnection:
     """One connection: a request, its response, the next request."""
 
     def __init__(self, load: Load) -> None:
@@ -177,14 +177,14 @@ class Connection:
 class Load:
     """One run of a plan against a target."""
 
-    def __init__(self, target: Target, plan: Plan) -> None:
+    def __init__(self, target: LoadTarget, plan: LoadPlan) -> None:
         self.port = target.port
         self.request = target.request(plan.spec)
         self.events_each = plan.spec.events
         self._plan = plan
         self._timed = plan.spec.gap_ms > 0
         self._epoll = select.epoll()
-        self._connections: dict[int, Connection] = {}
+        self._connections: dict[int, LoadConnection] = {}
         self._totals = Totals()
 
     def run(self, observe: Callable[[], Any] = lambda: None) -> Totals:
@@ -193,7 +193,7 @@ class Load:
         Raises:
             OSError: the target does not accept a connection.
         """
-        plan, waiting = self._plan, [Connection(self) for _ in range(self._plan.connections)]
+        plan, waiting = self._plan, [LoadConnection(self) for _ in range(self._plan.connections)]
         began = monotonic_ns()
         gc.collect()
         gc.disable()
@@ -215,7 +215,7 @@ class Load:
             self._epoll.close()
         return self._totals
 
-    def _turn_until(self, end: int, waiting: list[Connection], began: int) -> None:
+    def _turn_until(self, end: int, waiting: list[LoadConnection], began: int) -> None:
         total, ramp = self._plan.connections, int(self._plan.ramp * SECOND)
         while (now := monotonic_ns()) < end:
             while waiting and (total - len(waiting)) * ramp <= (now - began) * total:
@@ -229,13 +229,13 @@ class Load:
                 else:
                     self._connections[descriptor].receive()
 
-    def watch(self, connection: Connection) -> None:
+    def watch(self, connection: LoadConnection) -> None:
         """Wait for what arrives on a new connection."""
         assert connection.socket is not None
         self._connections[connection.socket.fileno()] = connection
         self._epoll.register(connection.socket, select.EPOLLIN)
 
-    def watch_writable(self, connection: Connection, *, wanted: bool) -> None:
+    def watch_writable(self, connection: LoadConnection, *, wanted: bool) -> None:
         """Wait also until a connection takes more of its request, or no longer."""
         assert connection.socket is not None
         self._epoll.modify(connection.socket, select.EPOLLIN | (select.EPOLLOUT if wanted else 0))

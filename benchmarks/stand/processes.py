@@ -33,14 +33,14 @@ class Cores(NamedTuple):
         return cls(first, set(others or [first]))
 
 
-class Use(NamedTuple):
+class ProcessUse(NamedTuple):
     """What a process and its children have used: seconds of processor time, and bytes of memory resident now."""
 
     cpu_seconds: float
     resident_bytes: int
 
 
-class Process:
+class StandProcess:
     """A running program and its children, in a session of its own. It does not outlive this process."""
 
     def __init__(
@@ -83,14 +83,14 @@ class Process:
         """Whether it lives."""
         return self._process.poll() is None
 
-    def use(self) -> Use:
+    def use(self) -> ProcessUse:
         """What it and its children have used so far."""
         seconds, resident = 0.0, 0
         for pid in family(self.pid):
             with suppress(OSError, IndexError):  # it has just ended
                 seconds += cpu_seconds(pid)
                 resident += _PAGE_BYTES * int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-        return Use(seconds, resident)
+        return ProcessUse(seconds, resident)
 
     def last_words(self) -> str:
         """The end of what it printed."""
@@ -128,7 +128,7 @@ def running_upstream(folder: Path, cores: AbstractSet[int]) -> Iterator[int]:
     """A running upstream; yields its port."""
     log = folder / "upstream"
     command = [sys.executable, "-m", "benchmarks.stand.upstream"]
-    process = Process(command, log=log, cores=cores, folder=Path(__file__).parents[2])
+    process = StandProcess(command, log=log, cores=cores, folder=Path(__file__).parents[2])
     try:
         while not (said := log.read_text()).endswith("\n"):
             time.sleep(_POLL_SECONDS)

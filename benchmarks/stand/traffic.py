@@ -11,7 +11,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from benchmarks.stand.conversations import CallSpec
-from benchmarks.stand.load import Target
+from benchmarks.stand.load import LoadTarget
 
 LARGE_BYTES = 1_000_000
 MAX_AT_A_TIME = 2_000
@@ -20,7 +20,7 @@ READ_BYTES = 1 << 16
 _LAST_CHUNK = b"0\r\n\r\n"
 
 
-class Call(NamedTuple):
+class TrafficCall(NamedTuple):
     """A kind of call: how often among 100, what it asks for, how much larger its body is, and whether it is broken off."""
 
     name: str
@@ -31,14 +31,14 @@ class Call(NamedTuple):
 
 
 CALLS = (
-    Call("stream", 45, CallSpec("chat", 100, 10)),
-    Call("burst", 10, CallSpec("chat", 100, 0)),
-    Call("blocking", 25, CallSpec("chat")),
-    Call("large body", 5, CallSpec("chat"), padding=LARGE_BYTES),
-    Call("left", 15, CallSpec("chat", 100, 10), leaves=True),
+    TrafficCall("stream", 45, CallSpec("chat", 100, 10)),
+    TrafficCall("burst", 10, CallSpec("chat", 100, 0)),
+    TrafficCall("blocking", 25, CallSpec("chat")),
+    TrafficCall("large body", 5, CallSpec("chat"), padding=LARGE_BYTES),
+    TrafficCall("left", 15, CallSpec("chat", 100, 10), leaves=True),
 )
 
-Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class CallError(Exception):
@@ -48,10 +48,10 @@ class CallError(Exception):
 class Traffic:
     """Calls of a target. `done` counts what was answered, by kind, and `failed` what was not, by reason."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: LoadTarget) -> None:
         self._port = target.port
         self._requests = {call.name: request(target, call) for call in CALLS}
-        self._kept: list[Connection] = []
+        self._kept: list[Streams] = []
         self._under_way: set[asyncio.Task[None]] = set()
         self._random = random.Random(1)
         self.done: Counter[str] = Counter()
@@ -81,7 +81,7 @@ class Traffic:
         began = monotonic()
         return (began + number / rate for number in range(int(rate * seconds)))
 
-    async def _make(self, call: Call) -> None:
+    async def _make(self, call: TrafficCall) -> None:
         try:
             async with asyncio.timeout(RESPONSE_SECONDS):
                 await self._exchange(call)
@@ -90,7 +90,7 @@ class Traffic:
         else:
             self.done[call.name] += 1
 
-    async def _exchange(self, call: Call) -> None:
+    async def _exchange(self, call: TrafficCall) -> None:
         reader, writer = connection = await self._connection()
         keep = False
         try:
@@ -109,7 +109,7 @@ class Traffic:
             else:
                 writer.transport.abort()
 
-    async def _connection(self) -> Connection:
+    async def _connection(self) -> Streams:
         while self._kept:
             reader, writer = self._kept.pop()
             if not reader.at_eof():
@@ -118,7 +118,7 @@ class Traffic:
         return await asyncio.open_connection("127.0.0.1", self._port)
 
 
-def request(target: Target, call: Call) -> bytes:
+def request(target: LoadTarget, call: TrafficCall) -> bytes:
     """The bytes of a call. What is added to its body is the history of a conversation, which is not recorded."""
     if not call.padding:
         return target.request(call.spec)

@@ -15,7 +15,7 @@ from typing import Any
 from pymongo import MongoClient
 
 from benchmarks.gateways.runners.runner import Program, Runner, Setup, UnavailableError
-from benchmarks.stand.load import Target
+from benchmarks.stand.load import LoadTarget
 from storage.mongo.embedded import EmbeddedMongoDB, EmbeddedUnavailableError
 from storage.mongo.indexes import BY_COMBINATION
 from version import VERSION
@@ -35,7 +35,7 @@ STARTS = count(1)
 """Numbers the starts of all bridges, as they share a MongoDB."""
 
 
-class Bridge(Runner):
+class BridgeRunner(Runner):
     """This server. The database runs beside it, and has a new name for each start."""
 
     name = "AI Bridge"
@@ -90,20 +90,20 @@ class Bridge(Runner):
             counted: int = sum(day["interceptions"] for day in days)
             return counted == database.interceptions.estimated_document_count()
 
-    def target(self, setup: Setup, api: str) -> Target:
+    def target(self, setup: Setup, api: str) -> LoadTarget:
         """Below the provider of the API."""
         provider = "anthropic" if api == "messages" else "openai"
         headers = {"Authorization": f"Bearer {self._token}", "anthropic-version": "2023-06-01"}
-        return Target(setup.port, f"/api/v2/aibridge/{provider}/v1", headers)
+        return LoadTarget(setup.port, f"/api/v2/aibridge/{provider}/v1", headers)
 
 
-class BridgeBeside(Bridge):
+class BridgeBeside(BridgeRunner):
     """The server of another checkout. It runs with this interpreter and its packages."""
 
     def __init__(self, mongodb: EmbeddedMongoDB | None, folder: Path) -> None:
         super().__init__(mongodb)
         self.folder = folder.resolve()
-        self.name = f"{Bridge.name} in {self.folder}"
+        self.name = f"{BridgeRunner.name} in {self.folder}"
 
     def prepare(self) -> str:
         """Nothing is installed for it. The version is that of the checkout."""
@@ -115,7 +115,7 @@ class BridgeBeside(Bridge):
         return version
 
 
-class BridgeInScope(Bridge):
+class BridgeInScope(BridgeRunner):
     """The server with one `limits-scope`."""
 
     def __init__(self, mongodb: EmbeddedMongoDB | None, scope: str, workers: int) -> None:

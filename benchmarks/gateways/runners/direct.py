@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 
 from benchmarks.gateways.runners.runner import Program, Runner, Running, Setup
-from benchmarks.stand.load import Target
+from benchmarks.stand.load import LoadTarget
 
 
 class Direct(Runner):
@@ -25,6 +25,6 @@ class Direct(Runner):
         """It runs already."""
         return Running(self, setup, None)
 
-    def target(self, setup: Setup, api: str) -> Target:  # noqa: ARG002
+    def target(self, setup: Setup, api: str) -> LoadTarget:  # noqa: ARG002
         """The address of the upstream."""
-        return Target(setup.upstream)
+        return LoadTarget(setup.upstream)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from benchmarks.gateways.runners.runner import Program, Runner, Setup
 from benchmarks.gateways.runners.wheels import installed
-from benchmarks.stand.load import Target
+from benchmarks.stand.load import LoadTarget
 
 VERSION = "1.5.10"
 KEY = "fgw_4f6c1e0b9a7d4d3f8e2c5b6a79081726"
@@ -65,9 +65,9 @@ class Ferro(Runner):
         """The settings of its log."""
         return {}
 
-    def target(self, setup: Setup, api: str) -> Target:  # noqa: ARG002
+    def target(self, setup: Setup, api: str) -> LoadTarget:  # noqa: ARG002
         """All APIs are below the same path."""
-        return Target(setup.port, headers={"Authorization": f"Bearer {KEY}"})
+        return LoadTarget(setup.port, headers={"Authorization": f"Bearer {KEY}"})
 
 
 class FerroWithLog(Ferro):

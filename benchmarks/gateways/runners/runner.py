@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from benchmarks.stand.conversations import CONVERSATIONS, CallSpec
-from benchmarks.stand.load import Target
-from benchmarks.stand.processes import Process
+from benchmarks.stand.load import LoadTarget
+from benchmarks.stand.processes import StandProcess
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aibridge-benchmarks"
 """Where gateways are installed that are not part of this project."""
@@ -77,9 +77,9 @@ class Runner(ABC):
     def program(self, setup: Setup) -> Program:
         """Write its configuration, and return how it is started."""
 
-    def target(self, setup: Setup, api: str) -> Target:  # noqa: ARG002 - for those whose APIs are in several places
+    def target(self, setup: Setup, api: str) -> LoadTarget:  # noqa: ARG002 - for those whose APIs are in several places
         """Where clients find an API of it."""
-        return Target(setup.port)
+        return LoadTarget(setup.port)
 
     def at_rest(self) -> bool:
         """Whether all its work is done, including the work after its responses."""
@@ -90,7 +90,7 @@ class Runner(ABC):
         program = self.program(setup)
         log = setup.folder / "log"
         began = time.monotonic()
-        process = Process(
+        process = StandProcess(
             program.command, log=log, cores=setup.cores, environ=program.environ, folder=program.folder or setup.folder
         )
         running = Running(self, setup, process)
@@ -106,13 +106,13 @@ class Runner(ABC):
 class Running:
     """A running gateway."""
 
-    def __init__(self, runner: Runner, setup: Setup, process: Process | None) -> None:
+    def __init__(self, runner: Runner, setup: Setup, process: StandProcess | None) -> None:
         self.runner = runner
         self.process = process
         self.start_seconds = 0.0
         self._setup = setup
 
-    def target(self, api: str) -> Target:
+    def target(self, api: str) -> LoadTarget:
         """Where clients find an API of it."""
         return self.runner.target(self._setup, api)
 
@@ -136,7 +136,7 @@ class Running:
             self.process.stop()
 
 
-def responds(target: Target) -> bool:
+def responds(target: LoadTarget) -> bool:
     """Whether a call gets the expected response."""
     connection = HTTPConnection("127.0.0.1", target.port, timeout=10)
     try:

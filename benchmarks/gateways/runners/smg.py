@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks.gateways.runners.runner import Program, Runner, Setup, free_port
 from benchmarks.gateways.runners.wheels import installed
-from benchmarks.stand.load import Target
+from benchmarks.stand.load import LoadTarget
 
 VERSION = "1.13.0"
 KEY = "sk-provider"
@@ -43,6 +43,6 @@ class SMG(Runner):
         switches = ["--disable-retries", "--disable-load-monitoring"]
         return Program([self._program, "launch", *words, *switches])
 
-    def target(self, setup: Setup, api: str) -> Target:  # noqa: ARG002
+    def target(self, setup: Setup, api: str) -> LoadTarget:  # noqa: ARG002
         """All APIs are below the same path."""
-        return Target(setup.port, headers={"Authorization": f"Bearer {KEY}"})
+        return LoadTarget(setup.port, headers={"Authorization": f"Bearer {KEY}"})
