@@ -50,7 +50,7 @@ class SpendScope(Struct, omit_defaults=True):
 
     @classmethod
     def of(cls, source: PolicyHolder) -> Self:
-        """Make it of whose policy it is."""
+        """Make the scope of a policy, of whose it is."""
         word: Any = next(word for word, level in SCOPES.items() if level is source.level)
         return cls(word, **{_IDS[word]: source.key} if word in _IDS else {})
 
@@ -69,7 +69,7 @@ class SpendLimit(Struct):
 
     @classmethod
     def of(cls, kept: KeptPolicy) -> Self | None:
-        """Make it of a policy; None if that has none."""
+        """Make the spend limit of a policy; None if that has none."""
         if (budget := budget_of(kept.source.level, kept.policy)) is None or kept.changed_at is None:
             return None
         at, period = format_time(kept.changed_at), PERIODS[budget.calendar]
@@ -151,7 +151,7 @@ def _cents(micro_dollars: int | Decimal) -> str:
 
 
 class SpendActor(Struct):
-    """A user."""
+    """A user as Anthropic's Admin API shows one."""
 
     user_id: str
     name: str
@@ -161,7 +161,7 @@ class SpendActor(Struct):
 
     @classmethod
     def of(cls, user: User) -> Self:
-        """Make it."""
+        """Show a user."""
         return cls(format_id(user.id), user.name, user.username if "@" in user.username else None)
 
 
@@ -180,7 +180,7 @@ class EffectiveSpendLimit(Struct):
 
     @classmethod
     def of(cls, user: User, holding: Applied | None, period: Period, spent: Decimal) -> Self:
-        """Make it of the budget that holds for a user."""
+        """Show what a user has spent in a period, and the budget that holds for them if it is of this period."""
         key = format_id(user.id)
         applies = holding if holding is not None and PERIODS[holding.limit.period] == period else None
         return cls(
@@ -212,7 +212,7 @@ class AuditedLimit(Struct):
 
     @classmethod
     def of(cls, source: PolicyHolder, text: str) -> Self | None:
-        """Make it of the JSON of a policy; None if that has none."""
+        """Make the spend limit that the JSON of a policy says; None if that says none."""
         fields = msgspec.json.decode(text)
         try:
             policy = read_policy({"limits": fields["limits"]} if "limits" in fields else {}, kind_of(source.level))
@@ -238,7 +238,7 @@ class SpendLimitEvent(Struct):
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> Self | None:
-        """Make it of an entry of the audit trail; None if no spend limit was changed."""
+        """Make the change of an entry of the audit trail; None if no spend limit was changed by it."""
         detail, subject = entry["detail"], entry["subject"] or {}
         level = Level(detail["policy"].partition(" ")[0])
         key = {Level.EVERYONE: "", Level.GROUP: detail.get("group_id"), Level.USER: subject.get("id")}.get(level)

@@ -67,7 +67,7 @@ ONE_PERIOD = "the {} has a {} limit, and may have only one: delete it first"
 
 
 class SpendLimitQuery(Query, frozen=True):
-    """Which spend limits."""
+    """The parameters of a list of spend limits: a page, and whose they are."""
 
     limit: Limit = 20
     after_id: Annotated[str, doc("Those behind this one.")] = ""
@@ -170,7 +170,7 @@ def _without_empty(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 class EffectiveQuery(Query, frozen=True, rename={"user_ids": "user_ids[]", "period": "period[]"}):
-    """Of which users and periods."""
+    """The parameters of a list of what users may spend: who they are, and for which periods."""
 
     user_ids: Annotated[tuple[str, ...], doc(f"By id or name, at most {MAX_USERS}; without it all.")] = ()
     period: Annotated[tuple[Period, ...], doc("Without it all.")] = ()
@@ -247,7 +247,7 @@ async def _spent(bridge: Bridge, period: BudgetPeriod) -> dict[Any, Decimal]:
 
 
 class SpendLimitEventQuery(Query, frozen=True):
-    """Which changes."""
+    """The parameters of a list of changes of spend limits: a page."""
 
     limit: Limit = 100
     after_id: Annotated[UUID | None, doc("Those before this one.")] = None
@@ -283,7 +283,7 @@ class SpendLimitsHandler(OperationHandler):
             self.set_header(ANTHROPIC.request_id_header, request_id)
 
     async def prepare(self) -> None:
-        """Begin."""
+        """Name the request in the response, whatever comes of it, and begin as each operation does."""
         self.set_default_headers()
         await super().prepare()
 

@@ -47,8 +47,8 @@ BODY_SECONDS = 300.0
 BAD_GATEWAY = 502
 # The official SDKs and Claude Code obey it; without it some repeat a 401.
 RETRY_HEADER = "x-should-retry"
-# The rules of budgets; only who signed in below a provider is refused by them with 429.
 CONTACT = " Contact: {}."
+# The rules of budgets; only who signed in below a provider is refused by them with 429.
 BUDGETS = frozenset({Rule.USER_BUDGET, Rule.POLICY_BUDGET})
 # What no repetition mends.
 FINAL_STATUSES = frozenset({400, 401, 403, 404, 405, 413, 415})
