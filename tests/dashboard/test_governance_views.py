@@ -57,7 +57,7 @@ def test_a_member_sees_by_one_click_how_near_they_are_to_each_limit(page, site, 
     assert gauge[2].startswith(f"policy of user {name}. Free at ")
     assert page.find(".gauges li", "Calls at a time").text.splitlines()[1] == "0 of 3"
     assert page.find(".limit .bad", "1 call refused")
-    page.find(".refused-rules li", "Policy: rate limited")
+    page.find(".reasons li", "Policy: rate limited")
     page.find(".card", "What else holds")
     page.find(".readers", "Calls are kept for 60 days.")
     page.find(".readers", "Nobody else has read them within a year.")

@@ -117,12 +117,12 @@ function OfCalls({ q, statuses, known, put }) {
     .map(([label, key, options]) => html`<${Choice} key=${key} label=${label} value=${valueOf(q, key)} options=${options} onChoose=${(value) => put(key, value)} />`);
 }
 
-/** The current value is among the options, even if it is unknown. */
+/** The current value is among the options, even if it is unknown. `none` is what no value is called; empty where one is always chosen. */
 export function Choice({ label, none = label, value, options, onChoose }) {
   const missing = value && !options.some(([option]) => option === value);
   return html`
     <select aria-label=${label} class=${value && none === label ? "chosen" : undefined} value=${value} onChange=${(event) => onChoose(event.target.value)}>
-      <option value="">${none}</option>
+      ${none && html`<option value="">${none}</option>`}
       ${missing && html`<option value=${value}>${value}</option>`}
       ${options.map(([option, text]) => html`<option key=${option} value=${option}>${text}</option>`)}
     </select>

@@ -127,11 +127,6 @@ export function betweenDays(first, last) {
   return `${first}..${last < first ? first : last}`;
 }
 
-/** Whether a range goes on. */
-export function goesOn({ preset, custom }) {
-  return !custom && !preset.startsWith("last-") && preset !== "yesterday" && !daysOf(preset);
-}
-
 /** About how long a range is, in milliseconds. */
 export function lengthOf({ preset, custom }) {
   if (custom) return custom.to - custom.from;
@@ -139,8 +134,9 @@ export function lengthOf({ preset, custom }) {
   return days ? Date.parse(days[1]) - Date.parse(days[0]) + DAY : IN_DAYS[preset] * DAY;
 }
 
-/** The bucket that shows so much time best. */
+/** The bucket that shows so many milliseconds best. */
 export function bucketOf(length) {
+  if (length <= DAY / 4) return "minute";
   if (length <= 2.5 * DAY) return "hour";
   if (length <= 70 * DAY) return "day";
   return length <= 250 * DAY ? "week" : "month";

@@ -3,6 +3,7 @@
 import { html } from "htm/preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
+import { bucketsOf, timesBetween } from "../bar/range.js";
 import { colour, useTheme } from "../frame/theme.js";
 import { bucketName, day, short } from "../text/format.js";
 import { bucketAt, dayTicks, lonely, stacked, walk } from "./statistics.js";
@@ -10,23 +11,28 @@ import { bucketAt, dayTicks, lonely, stacked, walk } from "./statistics.js";
 /**
  * @param {string} title
  * @param {"bars" | "lines"} kind bars stand one on the other.
- * @param {number[]} times the start of each bucket, in seconds; `step` its width.
+ * @param {Object} stats statistics of the API, whose buckets are drawn.
  * @param {{name: string, colour: string, values: (number | null)[], total: number, href?: string}[]} rows
  * @param {{name: string, values: (number | null)[], total: number} | null} before the same of a time before, drawn as a line.
  * @param {(value: number) => string} format
  * @param {string} nothing what to say where there is nothing to draw.
- * @param {(from: number, to: number) => void} onPick a bucket was clicked.
- * @param {(from: number, to: number) => void} onZoom a range was drawn.
+ * @param {(from: string, to: string) => void} onPick a bucket was clicked; the times are as the API has them.
+ * @param {(from: string, to: string) => void} onZoom a range was drawn.
  */
-export function Chart({ title, kind, times, step, rows, before, format, nothing, onPick, onZoom }) {
+export function Chart({ title, kind, stats, rows, before, format, nothing, ...ways }) {
+  const buckets = bucketsOf(stats);
+  const { drawn: times, step } = buckets;
   const box = useRef(null);
   const [width, setWidth] = useState(0);
   const [index, setIndex] = useState(null);
   const drawn = useRef(null);
   const anchor = useRef(null);
   // A plot that stays as it is leads where the page says now.
-  const ways = useRef();
-  ways.current = { onPick, onZoom };
+  const go = useRef();
+  go.current = (way, from, to) => {
+    const ends = timesBetween(buckets, from, to, Date.parse(stats.to));
+    ways[way](new Date(ends.from).toISOString(), new Date(ends.to).toISOString());
+  };
   const { version } = useTheme();
   const blank = rows.every(({ total }) => !total);
   useEffect(() => {
@@ -36,8 +42,8 @@ export function Chart({ title, kind, times, step, rows, before, format, nothing,
   }, []);
   useEffect(() => {
     if (!width || blank) return undefined;
-    const latest = { onPick: (...ends) => ways.current.onPick(...ends), onZoom: (...ends) => ways.current.onZoom(...ends) };
-    const { options, data } = plot({ kind, times, step, rows, before, format }, { width, onHover: setIndex, ...latest });
+    const [onPick, onZoom] = ["onPick", "onZoom"].map((way) => (...ends) => go.current(way, ...ends));
+    const { options, data } = plot({ kind, times, step, rows, before, format }, { width, onHover: setIndex, onPick, onZoom });
     const chart = new uPlot(options, data, box.current);
     drawn.current = chart;
     return () => {
@@ -55,7 +61,7 @@ export function Chart({ title, kind, times, step, rows, before, format, nothing,
     event.preventDefault();
     if (next.picked) {
       const [first, last] = next.picked;
-      (first === last ? onPick : onZoom)(times[first], times[last] + step);
+      go.current(first === last ? "onPick" : "onZoom", times[first], times[last] + step);
       return;
     }
     anchor.current = next.anchor;

@@ -84,16 +84,7 @@ export function compared(figures, whole) {
 
 const MAX_SERIES = 7;
 const TICK_BUCKETS = [1, 2, 3, 4, 5, 6, 7, 10, 14, 21, 28, 60, 90, 180, 365];
-const HOUR = 3_600_000;
-const DAY = 24 * HOUR;
 const STEPS = { ArrowLeft: -1, ArrowRight: 1 };
-const GROWTH = 1.1;
-
-/** The bucket that shows so many milliseconds best. */
-export function bucketFor(length) {
-  if (length <= 6 * HOUR) return "minute";
-  return length <= 14 * DAY ? "hour" : "day";
-}
 
 /** The bucket of a timeline with a time; null outside of it. */
 export function bucketAt(times, step, at) {
@@ -122,18 +113,12 @@ export function earlier({ buckets, previous }, pick) {
   return { name: "Time before", values: buckets.map((_, index) => values[index] ?? null), total: pick(previous.total) };
 }
 
-/** The same statistics with those groups first that have the largest share of anything that is picked. */
-export function byShare({ groups, ...stats }, picks) {
-  const sums = picks.map((pick) => groups.reduce((sum, { total }) => sum + pick(total), 0));
-  const shareOf = ({ total }) => Math.max(...picks.map((pick, index) => (sums[index] ? pick(total) / sums[index] : 0)));
-  return { ...stats, groups: groups.toSorted((one, another) => shareOf(another) - shareOf(one)) };
-}
-
 /**
- * Groups as the rows of a chart over these buckets, and last what is in none of those that are shown. With `blank`, which is what a
- * bucket without calls has, amounts cannot be added up: then nothing else is shown.
+ * Groups as the rows of a chart of the same statistics, and last what is in none of those that are shown. With `blank`, which is what
+ * a bucket without calls has, amounts cannot be added up: then nothing else is shown.
  */
-export function chartRows({ groups, points, total, other, group_by: by }, starts, pick, blank = 0) {
+export function chartRows({ buckets, groups, points, total, other, group_by: by }, pick, blank = 0) {
+  const starts = buckets.map(Date.parse);
   const amount = (figures) => pick(figures) ?? blank;
   const row = (name, colour, one, group = null) => ({ name, group, colour, values: placed(one.points, starts, amount, blank), total: amount(one.total) });
   if (!by.length) return [row("All", "series-1", { points, total })];
@@ -176,22 +161,4 @@ export function walk({ key, shiftKey }, { at, anchor, length }) {
   if (!Object.hasOwn(STEPS, key)) return null;
   if (at === null) return { at: STEPS[key] > 0 ? 0 : last, anchor: null };
   return { at: Math.min(last, Math.max(0, at + STEPS[key])), anchor: shiftKey ? (anchor ?? at) : null };
-}
-
-/**
- * The buckets of a histogram of the API, put together to at most `most` bars of one width on a logarithmic axis: each with its
- * number of `calls`, also those without any between others, and the `upTo` of its last bucket.
- *
- * @param {{up_to: number, calls: number}[]} buckets each at most a tenth wider than the one before, those without calls left out.
- */
-export function barsOf(buckets, most = 24) {
-  if (!buckets.length) return [];
-  const places = buckets.map(({ up_to: end }) => Math.round(Math.log(Math.max(end, 1)) / Math.log(GROWTH)));
-  const first = places[0];
-  const step = Math.ceil((places.at(-1) - first + 1) / most);
-  const bars = Array.from({ length: Math.floor((places.at(-1) - first) / step) + 1 }, (_, index) => ({ upTo: GROWTH ** (first + step * (index + 1) - 1), calls: 0 }));
-  buckets.forEach(({ calls }, index) => {
-    bars[Math.floor((places[index] - first) / step)].calls += calls;
-  });
-  return bars;
 }

@@ -4,6 +4,7 @@ import { html } from "htm/preact";
 import { reported, short, sumTokens, tokensIn, UNKNOWN, usd, whole, words } from "../text/format.js";
 import { endTitle } from "../text/vocabulary.js";
 
+const NEARLY = 0.8;
 const MARKS = { completed: "✓", failed: "✕", in_flight: "●" };
 /** The four counts of a usage, and what they are called. */
 export const TOKENS = [
@@ -50,12 +51,23 @@ export function Segmented({ label, options, value, onChoose }) {
   `;
 }
 
-/** `value` of `max`, as a meter named `label`; `level` is its colour. */
-export function Track({ label, value, max, level = "fine" }) {
+/** `value` of `max`, as a meter named `label`. With `isLimit` its colour says how near it is to being full. */
+export function Track({ label, value, max, isLimit = false }) {
+  const part = max ? Math.min(1, value / max) : 1;
+  const level = !isLimit || part < NEARLY ? "fine" : part < 1 ? "high" : "full";
   return html`
-    <div class="track" role="meter" aria-label=${label} aria-valuemin="0" aria-valuemax=${max} aria-valuenow=${value}>
-      <span class=${level} style=${{ width: `${(100 * value) / max}%` }}></span>
+    <div class="track" role="meter" aria-label=${label} aria-valuemin="0" aria-valuemax=${max || 1} aria-valuenow=${Math.min(value, max || 1)}>
+      <span class=${level} style=${{ width: `${100 * part}%` }}></span>
     </div>
+  `;
+}
+
+/** How often which reason was why, each `{title, count, meaning, link}`; the link leads to its calls. */
+export function Reasons({ reasons }) {
+  return html`
+    <ul class="reasons stack">
+      ${reasons.map(({ title, count, meaning, link }) => html`<li key=${title}><a href=${link}><b>${whole(count)} × ${title}</b></a> <span class="quiet">${meaning}</span></li>`)}
+    </ul>
   `;
 }
 

@@ -67,13 +67,6 @@ export function time(text, now = new Date()) {
   return moment.toDateString() === now.toDateString() ? clock : `${day(moment, now)} ${clock}`;
 }
 
-/** From one moment to another one: 3 Nov 14:03:20 to today 09:12:00. */
-export function fromTo(first, last, now = new Date()) {
-  if (first === last) return time(first, now);
-  const isToday = (text) => new Date(text).toDateString() === now.toDateString();
-  return `${time(first, now)} to ${isToday(last) && !isToday(first) ? "today " : ""}${time(last, now)}`;
-}
-
 /** The date, with the year unless it is that of `now`: 3 Nov, 3 Nov 2024; in the viewer's zone unless one is given. */
 export function day(moment, now = new Date(), timeZone = undefined) {
   const [year, thisYear] = [moment, now].map((one) => one.toLocaleDateString("en-GB", { year: "numeric", timeZone }));
@@ -107,11 +100,6 @@ export function itemsOf(text, separator) {
     .split(separator)
     .map((item) => item.trim())
     .filter(Boolean);
-}
-
-/** The lines of a text, without those that are empty. */
-export function linesOf(text) {
-  return itemsOf(text, "\n");
 }
 
 /** A word of the API for people: client_disconnected becomes client disconnected. */
@@ -162,35 +150,14 @@ export function waits({ p50, p95 }) {
   return `${duration(p50)}, p95 ${duration(p95)}`;
 }
 
-/** How fast half of all streams are at least. */
-export function speed({ p50: rate }) {
-  return `${rate < 10 ? rate.toFixed(1) : Math.round(rate)} tokens/s`;
-}
-
 // The first that is in it counts: most claim to be others besides.
-const BROWSERS = [
-  ["Edg", "Edge"],
-  ["OPR/", "Opera"],
-  ["Firefox/", "Firefox"],
-  ["FxiOS/", "Firefox"],
-  ["CriOS/", "Chrome"],
-  ["Chrome/", "Chrome"],
-  ["Safari/", "Safari"],
-];
-const SYSTEMS = [
-  ["Android", "Android"],
-  ["iPhone", "iPhone"],
-  ["iPad", "iPad"],
-  ["Windows", "Windows"],
-  ["Mac OS X", "macOS"],
-  ["CrOS", "ChromeOS"],
-  ["Linux", "Linux"],
-];
+const BROWSERS = ["Edg", "Firefox", "Chrome", "Safari"];
+const SYSTEMS = ["Android", "iPhone", "iPad", "Windows", "Mac", "Linux"];
 
 /** Name browser and system, as `Firefox on Linux`; anything else by its first word. */
 export function browserName(userAgent) {
-  const find = (names) => names.find(([mark]) => userAgent.includes(mark))?.[1];
-  const browser = find(BROWSERS) ?? (userAgent.trim().split(/[\s/(]/)[0] || "An unknown program");
+  const find = (names) => names.find((name) => userAgent.includes(name));
+  const browser = find(BROWSERS)?.replace("Edg", "Edge") ?? (userAgent.trim().split(/[\s/(]/)[0] || "An unknown program");
   const system = find(SYSTEMS);
   return system ? `${browser} on ${system}` : browser;
 }

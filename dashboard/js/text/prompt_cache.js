@@ -26,15 +26,10 @@ export function shareOf({ read_tokens: read, written_tokens: written, fresh_toke
   return read + written > 0 ? percent(read, read + written + fresh) : "";
 }
 
-/** The same with what it is: cache 71 %. */
-export function rateOf(cache) {
-  const share = shareOf(cache);
-  return share && `cache ${share}`;
-}
-
 /** What a prompt cache did, in a line: cache 71 %, saved $3.12, lost $0.41. Empty where nothing was cached. */
 export function cacheLine(cache) {
-  return [rateOf(cache), gainOf(cache)].filter(Boolean).join(", ");
+  const share = shareOf(cache);
+  return [share && `cache ${share}`, gainOf(cache)].filter(Boolean).join(", ");
 }
 
 /** What it saved and what was lost: saved $3.12, lost $0.41. Empty where nothing was. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { barsOf, bucketAt, bucketFor, byShare, changeOf, chartRows, compared, dayTicks, dimensionName, earlier, numberOf, pageOf, searchOfGroup, SUBJECTS, termOf, valueName, walk } from "../../../dashboard/js/charts/statistics.js";
+import { bucketAt, changeOf, chartRows, compared, dayTicks, dimensionName, earlier, numberOf, pageOf, searchOfGroup, SUBJECTS, termOf, valueName, walk } from "../../../dashboard/js/charts/statistics.js";
 import { dimensionsOf } from "../../../dashboard/js/text/vocabulary.js";
 import "../learned.mjs";
 
@@ -41,9 +41,9 @@ test("what is refused and sessions are added up too, each by what it has and fou
 });
 
 test("what is in no group of a chart is other", () => {
-  const starts = [0, 3_600_000];
   const point = (at, interceptions) => ({ at: new Date(at).toISOString(), interceptions });
   const answer = {
+    buckets: ["1970-01-01T00:00:00Z", "1970-01-01T01:00:00Z"],
     group_by: ["model"],
     total: { interceptions: 10 },
     points: [point(0, 7), point(3_600_000, 3)],
@@ -51,10 +51,10 @@ test("what is in no group of a chart is other", () => {
     other: { total: { interceptions: 4 }, points: [point(0, 1), point(3_600_000, 3)] },
   };
   const pick = ({ interceptions }) => interceptions;
-  const rows = chartRows(answer, starts, pick);
+  const rows = chartRows(answer, pick);
   assert.deepEqual(rows.map(({ name, values, total }) => [name, values, total]), [["a", [6, 0], 6], ["Other", [1, 3], 4]]);
-  assert.deepEqual(chartRows({ ...answer, other: undefined }, starts, pick).map(({ name }) => name), ["a"]);
-  assert.deepEqual(chartRows({ ...answer, group_by: [], groups: [] }, starts, pick).map(({ name, values }) => [name, values]), [["All", [7, 3]]]);
+  assert.deepEqual(chartRows({ ...answer, other: undefined }, pick).map(({ name }) => name), ["a"]);
+  assert.deepEqual(chartRows({ ...answer, group_by: [], groups: [] }, pick).map(({ name, values }) => [name, values]), [["All", [7, 3]]]);
 });
 
 test("a provider and a model of it have a page, a model alone that of whoever serves it", () => {
@@ -78,29 +78,17 @@ function figures(counts) {
 
 const model = (name, counts) => ({ group: { model: name }, ...figures(counts) });
 
-test("never more buckets are asked for than the server answers", () => {
-  const day = 86_400_000;
-  assert.equal(bucketFor(3_600_000), "minute");
-  for (const days of [0.01, 0.25, 1, 7, 13.9, 14.1, 90, 1400]) {
-    const seconds = { minute: 60, hour: HOUR, day: DAY }[bucketFor(days * day)];
-    assert.ok((days * DAY) / seconds + 2 <= 1500, `${days} days`);
-  }
-});
-
-test("those lead that have the largest share of anything, and what is too much for a chart is other", () => {
+test("what is too much for a chart is other", () => {
   const many = Array.from({ length: 9 }, (_, index) => model(`m${index}`, [index + 1, 0, 0, 0]));
-  const cost = (total) => (total === many[0].total ? 1000 : 0);
-  const sorted = byShare({ ...ANSWER, groups: many, other: figures([0, 100, 0, 0]) }, [calls, cost]);
-  const rows = chartRows(sorted, BUCKETS.map(Date.parse), calls);
-  assert.deepEqual(rows.map(({ name }) => name), ["m0", "m8", "m7", "m6", "m5", "m4", "m3", "Other"]);
-  assert.deepEqual(rows.at(-1), { name: "Other", group: null, colour: "series-other", values: [5, 100, 0, 0], total: 105 });
-  assert.deepEqual(chartRows(sorted, BUCKETS.map(Date.parse), cost).map(({ name, colour }) => [name, colour]), [["m0", "series-1"]]);
+  const rows = chartRows({ ...ANSWER, groups: many, other: figures([0, 100, 0, 0]) }, calls);
+  assert.deepEqual(rows.map(({ name }) => name), ["m0", "m1", "m2", "m3", "m4", "m5", "m6", "Other"]);
+  assert.deepEqual(rows.at(-1), { name: "Other", group: null, colour: "series-other", values: [17, 100, 0, 0], total: 117 });
 });
 
 test("quantiles are not added up", () => {
   const first = ({ interceptions }) => (interceptions > 1 ? interceptions : null);
   const answer = { ...ANSWER, groups: [model("a", [1, 0, 0, 0]), model("b", [0, 4, 0, 0])], other: figures([9, 9, 9, 9]) };
-  const rows = chartRows(answer, BUCKETS.map(Date.parse), first, null);
+  const rows = chartRows(answer, first, null);
   assert.deepEqual(rows.map(({ name, values, total }) => [name, values, total]), [["b", [null, 4, null, null], 4]]);
 });
 
@@ -129,21 +117,6 @@ test("ticks of days, weeks and months are starts of buckets, none twice", () => 
     assert.deepEqual([...incrs].sort((one, another) => one - another), incrs); // uPlot searches in them
     assert.ok(incrs.every((distance) => distance % DAY === 0));
   }
-});
-
-const bucket = (place, calls) => ({ up_to: Math.round(1.1 ** place * 10) / 10, calls });
-
-test("buckets become a few bars that have all calls, also empty ones between others", () => {
-  const bars = barsOf([bucket(0, 1), bucket(30, 2), bucket(31, 3), bucket(99, 4)], 10);
-  assert.equal(bars.length, 10);
-  assert.deepEqual(bars.map(({ calls }) => calls), [1, 0, 0, 5, 0, 0, 0, 0, 0, 4]);
-  assert.ok(bars.at(-1).upTo >= 1.1 ** 99);
-});
-
-test("few buckets stay as they are, and none are none", () => {
-  assert.deepEqual(barsOf([]), []);
-  assert.deepEqual(barsOf([bucket(20, 7)]).map(({ upTo, calls }) => [Math.round(upTo * 10) / 10, calls]), [[6.7, 7]]);
-  assert.deepEqual(barsOf([bucket(40, 1), bucket(42, 2)]).map(({ calls }) => calls), [1, 0, 2]);
 });
 
 const press = (key, where, shiftKey = false) => walk({ key, shiftKey }, { at: null, anchor: null, length: 24, ...where });

@@ -9,7 +9,7 @@ import { href } from "../../frame/router.js";
 import { End, Toolbar } from "../../parts/list.js";
 import { Empty } from "../../parts/states.js";
 import { usePages } from "../../server/resource.js";
-import { ago, fromTo, plural, whole } from "../../text/format.js";
+import { ago, plural, time, whole } from "../../text/format.js";
 import { endTitle, reasonOf, titleOf } from "../../text/vocabulary.js";
 
 const PAGE = 50;
@@ -53,7 +53,7 @@ function Row({ error, params, mayLook }) {
       <span class="what" title=${message || explanation}><b>${title}</b> <span class="quiet">${rule ? reasonOf(rule) : explanation}</span></span>
       <span class="where">${mayLook && provider ? html`<a href=${href("providers", provider, { model, ...rangeParams(params, USUAL) })}>${where}</a>` : where} <span class="quiet">${status}</span></span>
       <span class="quiet" title=${who}>${users ? plural(users, "user") : "unknown user"}</span>
-      <span class="quiet number" title=${fromTo(first, last)}>${kind === "call" ? html`<a href=${href("interceptions", example, sought(error, params))}>${ago(last)}</a>` : ago(last)}</span>
+      <span class="quiet number" title=${`${time(first)} to ${time(last)}`}>${kind === "call" ? html`<a href=${href("interceptions", example, sought(error, params))}>${ago(last)}</a>` : ago(last)}</span>
     </li>
   `;
 }

@@ -2,7 +2,9 @@
 
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
-import { Track } from "../../parts/figures.js";
+import { withTerm } from "../../bar/query.js";
+import { href } from "../../frame/router.js";
+import { Reasons, Track } from "../../parts/figures.js";
 import { LineForm } from "../../parts/forms.js";
 import { Failure, Pending } from "../../parts/states.js";
 import { useResource } from "../../server/resource.js";
@@ -11,17 +13,13 @@ import { limitFigure, limitNote, limitTitle, partText, sourceText } from "../../
 import { reasonOf, titleOf } from "../../text/vocabulary.js";
 import { patternsText, policyText } from "./policy_form.js";
 
-const NEARLY = 0.8;
-
 /** `limit` 0: no limit; only the figure is shown. `format` writes it; `shownName` is the name with a link, where it has one. */
 export function Gauge({ name, shownName = name, used, limit, format = whole }) {
-  const part = limit ? Math.min(1, used / limit) : 0;
-  const level = part >= 1 ? "full" : part >= NEARLY ? "high" : "fine";
   return html`
     <div class="gauge flow">
       <span class="name">${shownName}</span>
       <span class="amount"><b>${format(used)}</b>${limit ? ` of ${format(limit)}` : ""}</span>
-      ${limit > 0 && html`<${Track} label=${name} value=${Math.min(used, limit)} max=${limit} level=${level} />`}
+      ${limit > 0 && html`<${Track} label=${name} value=${used} max=${limit} isLimit />`}
     </div>
   `;
 }
@@ -47,14 +45,10 @@ function LimitRule({ rule }) {
   `;
 }
 
-/** How often each rule refused; `hrefOf` has the address of those calls, where there is one. */
-export function RefusedRules({ rules, hrefOf }) {
-  const name = ({ rule, count }) => html`<b>${whole(count)} × ${titleOf(rule)}</b>`;
-  return html`
-    <ul class="refused-rules stack">
-      ${rules.map((one) => html`<li key=${one.rule}>${hrefOf ? html`<a href=${hrefOf(one.rule)}>${name(one)}</a>` : name(one)} <span class="quiet">${reasonOf(one.rule)}</span></li>`)}
-    </ul>
-  `;
+/** How often each rule refused, of statistics by rule; `q` says whose calls, and `range` the range in an address. */
+export function RefusedRules({ stats, q = "", range }) {
+  const linkOf = (rule) => href("refusals", "", { q: withTerm(q, "rule", rule), ...range });
+  return html`<${Reasons} reasons=${stats.groups.map(({ group: { rule }, total }) => ({ title: titleOf(rule), count: total.refusals, meaning: reasonOf(rule), link: linkOf(rule) }))} />`;
 }
 
 // What of, in words, and what holds where no policy says it.

@@ -134,7 +134,7 @@ function RefusedInRange({ refused, tz, range }) {
       ${data && html`<p class="quiet">${data.total.refusals ? plural(data.total.refusals, "request") : "Nothing was refused"}, ${rangeText(timesOf(data), tz)}, ${tz}.</p>`}
       ${data?.groups.length > 0 &&
       html`
-        <${RefusedRules} rules=${data.groups.map(({ group, total }) => ({ rule: group.rule, count: total.refusals }))} hrefOf=${(rule) => href("refusals", "", { q: searchFor({ rule }), ...range })} />
+        <${RefusedRules} stats=${data} range=${range} />
         <p><a href=${href("explore", "", { of: "refusals", by: "user,rule", ...range })}>Whose calls these were</a></p>
       `}
     </section>

@@ -87,7 +87,7 @@ function Refused({ whose, chosen, params }) {
     <section class="card limit stack">
       <h2>Refused</h2>
       <p class=${count ? "bad" : "quiet"}>${count ? `${plural(count, "call")} refused` : "Nothing refused"} in this time</p>
-      <${RefusedRules} rules=${data.groups.map(({ group, total }) => ({ rule: group.rule, count: total.refusals }))} />
+      <${RefusedRules} stats=${data} q=${q} range=${rangeParams(params, USUAL)} />
       ${latest && html`<p class="quiet">The last one, ${ago(latest.at)}: ${latest.message ?? reasonOf(latest.rule)}</p>`}
       <p><a href=${href("refusals", "", { q, ...rangeParams(params) })}>Refused calls</a></p>
     </section>

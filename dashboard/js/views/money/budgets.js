@@ -9,7 +9,6 @@ import { day, plural, usd } from "../../text/format.js";
 import { sourceText } from "../../text/limits_text.js";
 
 const PAGE = 100;
-const NEARLY = 0.8;
 
 export default function Budgets() {
   const pages = usePages("budgets", {}, "offset", PAGE);
@@ -29,12 +28,10 @@ export default function Budgets() {
 
 function Row({ budget }) {
   const { used_usd: used, limit_usd: limit, period, pace_usd: pace, source, shadow } = budget;
-  const part = limit ? used / limit : 1;
-  const level = part >= 1 ? "full" : part >= NEARLY ? "high" : "fine";
   return html`
     <tr>
       <td><${Whose} budget=${budget} /></td>
-      <td>${usd(used)}<${Track} label="Spent" value=${Math.min(used, limit)} max=${limit || 1} level=${level} /></td>
+      <td>${usd(used)}<${Track} label="Spent" value=${used} max=${limit} isLimit /></td>
       <td class="number">${usd(limit)} a ${period}</td>
       <td class="number">${usd(pace)}</td>
       <td class=${budget.used_up_at ? "bad" : "quiet"}>${endOf(budget)}</td>

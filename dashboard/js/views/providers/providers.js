@@ -1,20 +1,19 @@
 /** Providers: a list with the health of each, and the chosen one beside it. */
 
 import { html } from "htm/preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { Bar } from "../../bar/bar.js";
 import { searchFor } from "../../bar/query.js";
 import { asked, chosenRange, rangeParams, rangeText, timesOf } from "../../bar/range.js";
 import { go, href } from "../../frame/router.js";
-import { Facts } from "../../parts/figures.js";
+import { Facts, Table } from "../../parts/figures.js";
 import { Addition, ChangeForm, Removal } from "../../parts/forms.js";
 import { List, Pane, Toolbar } from "../../parts/list.js";
 import { Empty, Failure, Pending } from "../../parts/states.js";
 import { send } from "../../server/api.js";
 import { useChange, useResource } from "../../server/resource.js";
-import { itemsOf, linesOf, percent, plural, speed, time, usd, waits, whole, words } from "../../text/format.js";
+import { itemsOf, percent, plural, short, time, usd, waits, whole, words } from "../../text/format.js";
 import { providerTypes } from "../../text/vocabulary.js";
-import { SpeedTable } from "../explore/speed.js";
 
 const EVERY_MS = 15_000;
 const USUAL = "24h";
@@ -22,7 +21,7 @@ const MAX_PROVIDERS = 1000;
 const COLUMNS = "minmax(0, 1.4fr) 90px 130px minmax(0, 1fr) minmax(0, 1.2fr)";
 const FIELDS = [
   { name: "base_url", label: "Base URL", hint: "On another server the keys have to be given again.", inputmode: "url" },
-  { name: "keys", label: "New keys", hint: "One a line, at most 5. They replace those that are there; empty keeps them.", rows: 2, read: linesOf },
+  { name: "keys", label: "New keys", hint: "One a line, at most 5. They replace those that are there; empty keeps them.", rows: 2, read: (text) => itemsOf(text, "\n") },
   {
     name: "fallback",
     label: "If it cannot answer, ask",
@@ -53,7 +52,7 @@ export default function Providers({ route: { id, params }, route, user: me }) {
   const totals = Object.fromEntries((stats.data?.groups ?? []).map(({ group, total }) => [group.provider, total]));
   const pane = (close) => {
     if (found) {
-      return html`<${ProviderPane} key=${found.name} listed=${found} me=${me} keys=${keysOf(found)} span=${span} range=${rangeParams(params, USUAL)} model=${model} tz=${range.tz} onClose=${close} onChanged=${listed.reload} onRemoved=${() => show()} />`;
+      return html`<${ProviderPane} key=${found.name} listed=${found} me=${me} span=${span} range=${rangeParams(params, USUAL)} model=${model} onClose=${close} onChanged=${listed.reload} onRemoved=${() => show()} />`;
     }
     return (
       listed.data &&
@@ -103,22 +102,16 @@ function fieldsOfNew() {
     { name: "base_url", label: "Base URL", hint: "If empty, the address of the type's vendor.", inputmode: "url" },
     { name: "region", label: "Region", when: ({ type }) => /^(vertex|bedrock|claude-aws)/.test(type) },
     { name: "project", label: "Project", when: ({ type }) => type === "vertex" },
-    { name: "keys", label: "Keys", hint: "One a line, at most 5; the first is tried first. They are never shown again.", rows: 2, read: linesOf },
+    { name: "keys", label: "Keys", hint: "One a line, at most 5; the first is tried first. They are never shown again.", rows: 2, read: (text) => itemsOf(text, "\n") },
   ];
 }
 
-/**
- * `span` is the time range as the API takes it, `range` what says it in an address, `tz` whose days it has, `model` which one is
- * opened, `keys` the state of the keys in a word or two.
- */
-function ProviderPane({ listed, me, keys, span, range, model, tz, onClose, onChanged, onRemoved }) {
+/** `span` is the time range as the API takes it, `range` what says it in an address, `model` which one is marked. */
+function ProviderPane({ listed, me, span, range, model, onClose, onChanged, onRemoved }) {
   const { name } = listed;
   const path = `providers/${encodeURIComponent(name)}`;
   const { data, error, reload } = useResource(path, {}, { every: EVERY_MS });
   const usage = useResource("stats", { ...span, bucket: "all", q: searchFor({ provider_name: name }), group_by: "model", limit: MAX_MODELS }, { every: EVERY_MS });
-  const narrowed = { provider_name: name, ...(model && { model }) };
-  const ofModel = useResource(model ? "stats" : null, { ...span, bucket: "all", q: searchFor(narrowed) }, { every: EVERY_MS });
-  const spread = model ? ofModel : usage;
   const changed = () => {
     reload();
     onChanged();
@@ -131,18 +124,7 @@ function ProviderPane({ listed, me, keys, span, range, model, tz, onClose, onCha
       <${Pending} data=${data} error=${error} retry=${reload} />
       ${usage.error && html`<${Failure} error=${usage.error} retry=${usage.reload} />`}
       ${data && html`<${Setup} provider=${data} />`}
-      ${usage.data && html`<section><h3>In this time</h3><${Total} name=${name} usage=${usage.data} range=${range} tz=${tz} /></section>`}
-      ${
-        spread.data?.total.interceptions > 0 &&
-        html`
-          <section>
-            <h3>How fast</h3>
-            <${SpeedTable} total=${spread.data.total} histograms=${spread.data.histograms} />
-            <p class="quiet"><a href=${href("explore", "", { q: searchFor(narrowed), by: model ? "user" : "model", ...range })}>${model ? `Calls of ${model} by user` : "Calls by model"}</a></p>
-          </section>
-        `
-      }
-      ${usage.data?.groups.length > 0 && html`<section><h3>Models</h3>${usage.data.groups.map(({ group, total }) => html`<${Model} key=${group.model} provider=${name} model=${group.model} total=${total} keys=${keys} range=${range} open=${group.model === model} />`)}</section>`}
+      ${usage.data && html`<section><h3>In this time</h3><${Models} name=${name} usage=${usage.data} range=${range} marked=${model} /></section>`}
       ${data && html`<section><h3>Keys</h3><${Keys} provider=${data} /></section>`}
       ${data && isOwner && html`<section><h3>Check</h3><${Check} path=${path} /></section>`}
       ${data && isOwner && !isManaged && html`<p class="quiet">It is one of the server's environment, and is changed there.</p>`}
@@ -160,7 +142,7 @@ function ProviderPane({ listed, me, keys, span, range, model, tz, onClose, onCha
   `;
 }
 
-function Setup({ provider: { name, type, base_url: url, credential, region, project, fallback, weight, circuit, changed_at: changed } }) {
+function Setup({ provider: { type, base_url: url, credential, region, project, fallback, weight, circuit, changed_at: changed } }) {
   const facts = [
     ["Type", type],
     ["Base URL", url],
@@ -172,53 +154,31 @@ function Setup({ provider: { name, type, base_url: url, credential, region, proj
     ["Circuit", circuit && words(circuit)],
     ["Changed", changed && time(changed)],
   ];
-  return html`
-    <${Facts} facts=${facts} />
-    <p class="quiet"><a href=${href("interceptions", "", { q: searchFor({ provider_name: name }) })}>Calls</a></p>
-  `;
+  return html`<${Facts} facts=${facts} />`;
 }
 
-/** What all calls of the range add up to. */
-function Total({ name, usage, range, tz }) {
-  const { total } = usage;
+const HEADS = ["Calls", "Failed", "Whole call", "First byte", "Of that the bridge", "Tokens a second", "Cost"];
+
+/** What the calls of the range add up to, of each model and in all. */
+function Models({ name, usage: { groups, total }, range, marked }) {
+  if (!total.interceptions) return html`<p class="quiet">No calls.</p>`;
   const calls = (terms) => href("interceptions", "", { q: searchFor({ provider_name: name, ...terms }), ...range });
-  const facts = [
-    ["Calls", html`<a href=${calls({})}>${whole(total.interceptions)}</a>`],
-    ["Failed", total.failed > 0 && html`<a href=${calls({ status: "failed" })}>${whole(total.failed)} (${percent(total.failed, total.interceptions)})</a>`],
-    ["Tokens", total.tokens > 0 && whole(total.tokens)],
-    ["Cost", total.cost_usd !== null && usd(total.cost_usd)],
-    ["Whole call", total.duration_ms && waits(total.duration_ms)],
-    ["First byte", total.first_byte_ms && waits(total.first_byte_ms)],
-  ];
   return html`
-    <p class="quiet">${rangeText(timesOf(usage), tz)}</p>
-    <${Facts} facts=${facts} />
+    <${Table} label="Models" kind="groups" heads=${html`<th>Model</th>${HEADS.map((head) => html`<th class="number" key=${head}>${head}</th>`)}`} foot=${html`<th scope="row">All</th><${Fared} total=${total} calls=${calls} />`}>
+      ${groups.map(({ group: { model }, total: fared }) => html`<tr key=${model} aria-current=${model === marked ? "true" : undefined}><td>${model}</td><${Fared} total=${fared} calls=${(terms) => calls({ model, ...terms })} /></tr>`)}
+    <//>
+    <p class="quiet"><a href=${href("explore", "", { q: searchFor({ provider_name: name, model: marked }), by: "model", ...range })}>How fast, and who called</a></p>
   `;
 }
 
-/** A model, and opened how it fares. */
-function Model({ provider, model, total, keys, range, open }) {
-  const shown = useRef(null);
-  useEffect(() => {
-    if (open) shown.current.scrollIntoView({ block: "nearest" });
-  }, [open]);
-  const wait = total.first_byte_ms;
-  const facts = [
-    ["Calls", whole(total.interceptions)],
-    ["Failed", total.failed > 0 && whole(total.failed)],
-    ["Whole call", total.duration_ms && waits(total.duration_ms)],
-    ["First byte", wait && waits(wait)],
-    ["Of that the bridge", total.bridge_ms && waits(total.bridge_ms)],
-    ["Speed", total.tokens_per_second && speed(total.tokens_per_second)],
-    ["Cost", total.cost_usd !== null && usd(total.cost_usd)],
-    ["Keys", keys],
-  ];
+function Fared({ total, calls }) {
+  const { interceptions, failed, cost_usd: cost } = total;
   return html`
-    <details ref=${shown} class="model" open=${open}>
-      <summary>${model} <span class="quiet">${wait ? waits(wait) : ""}</span></summary>
-      <${Facts} facts=${facts} />
-      <p class="quiet"><a href=${href("interceptions", "", { q: searchFor({ provider_name: provider, model }), ...range })}>Calls of ${model}</a></p>
-    </details>
+    <td class="number"><a href=${calls({})}>${whole(interceptions)}</a></td>
+    <td class="number">${failed > 0 && html`<a href=${calls({ status: "failed" })}>${percent(failed, interceptions)}</a>`}</td>
+    ${["duration_ms", "first_byte_ms", "bridge_ms"].map((part) => html`<td class="number" key=${part}>${total[part] && waits(total[part])}</td>`)}
+    <td class="number">${short(total.tokens_per_second?.p50)}</td>
+    <td class="number">${usd(cost)}</td>
   `;
 }
 

@@ -184,8 +184,8 @@ def test_what_looks_like_markup_stays_text_also_in_an_address(page, site):
         assert json.loads(page.find(".detail .tool pre", markup).text) == {markup: markup}
     page.until(lambda: set(MARKUP) < set(page.texts("select[aria-label=Model] option")), "they were to be choices")
     page.go("overview?by=model")
-    page.find(".breakdown")
-    assert sorted(page.texts(".breakdown td:first-child")) == sorted(MARKUP)
+    page.find(".groups")
+    assert sorted(page.texts(".groups tbody td:first-child")) == sorted(MARKUP)
     assert page.all(RUN) == []
     page.refused.extend(("400", "404"))
     for view in ("interceptions?q=", "interceptions/", "overview?by=", "connect?provider=", ""):

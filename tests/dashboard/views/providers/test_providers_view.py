@@ -84,27 +84,25 @@ def test_each_model_says_how_it_fares_and_what_a_provider_did_in_a_range(page, s
     page.click(".row[data-name='demo']")
     page.find(".detail p", "It is one of the server's environment, and is changed there.")
     assert page.texts(".detail form") == []
-    waits = page.until(lambda: page.facts("First byte"), "the waits were to be told")
-    for wait in waits.values():
+    row = page.find(".detail tbody tr", model)
+    cells = page.texts(".detail tbody tr:last-child td")
+    for wait in cells[3:5]:
         assert re.fullmatch(r"[\d.]+ m?s, p95 [\d.]+ m?s", wait)
-    page.click(".detail summary", model)
-    opened = "details[open] "
-    assert page.texts(f"{opened}dt")[:3] == ["Calls", "Whole call", "First byte"]
-    page.click(f"{opened}a", f"Calls of {model}")
+    row.find_element("css selector", "a").click()
     page.until(lambda: len(page.texts(".rows > li")) == 1, "its call was to be listed")
     assert page.address == f"interceptions?q=provider_name%3Ademo+model%3A{model}&range=24h"
     page.go("providers/demo?range=today&tz=UTC")
-    page.find(".detail summary", model)
     page.find(".detail section", "In this time")
+    page.find(".detail tbody td", model)
     page.find(".toolbar p", f"calls of {datetime.now(UTC):%-d %b} 00:00 to ")
     assert page.axe(axe) == []
     page.choose("Time range", "Last month")
     page.until(lambda: page.address == "providers/demo?range=last-month&tz=UTC", "the range was to be in the address")
-    page.until(lambda: model not in " ".join(page.texts(".detail summary")), "nobody called that model then")
+    page.until(lambda: model not in " ".join(page.texts(".detail td")), "nobody called that model then")
     page.until(lambda: f"calls of {datetime.now(UTC):%-d %b}" not in page.find(".toolbar p").text, "another range")
     page.click(".row[data-name='openai']")
     page.until(lambda: page.address == "providers/openai?range=last-month&tz=UTC", "the range was to stay")
     page.go(f"providers/demo?model={model}")
-    page.find("details.model[open]", "First byte")
-    page.find(".detail p a", f"Calls of {model} by user")
-    page.find(".detail section h3", "Check")
+    page.find(".detail tr[aria-current]", model)
+    page.click(".detail a", "How fast, and who called")
+    page.find(".card h2", "How fast")
