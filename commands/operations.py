@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, BinaryIO, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, BinaryIO, Literal, NamedTuple, Union, get_args, get_origin
 
 import click
 import msgspec
@@ -47,25 +47,55 @@ NAMES = {
 }
 """Names that do not follow from the operation's own; without a name there is no command."""
 
-PRICE = ("provider", "model", "valid_from", "input", "output", "cache_read", "cache_write", "cache_write_1h")
 
-COLUMNS = {
-    "list_users": ("username", "role", "name", "groups", "last_seen_at", "spend_usd", "created_at", "id"),
-    "list_groups": ("name", "display_name", "members", "created_at", "id"),
-    "list_policies": ("level", "name", "says", "path"),
-    "list_tokens": ("id", "name", "created_at", "expires_at", "revoked_at", "last_used_at"),
-    "search_tokens": ("id", "user", "name", "created_at", "expires_at", "revoked_at", "last_used_at"),
-    "list_prices": PRICE,
-    "set_prices": PRICE,
-    "list_recosts": ("id", "state", "from", "to", "done", "total", "changed", "cost_before_usd", "cost_after_usd"),
-    "list_webhooks": ("id", "url", "disabled", "waiting", "last_delivery"),
-    "reconcile_spend": (
-        *("day", "model", "recorded.tokens", "reported.tokens", "recorded.cost_usd", "reported.cost_usd"),
-        *("verdict", "reason"),
+class Table(NamedTuple):
+    """What a table shows of an answer: which fields of its rows, and of the answer itself before them.
+
+    Attributes:
+        columns: Names or paths of fields; empty for the first ones.
+        rows: The field of the answer that has the rows.
+        before: As `columns`, of the answer.
+        empty: What is said instead of a table without rows.
+    """
+
+    columns: Sequence[str] = ()
+    rows: str = "results"
+    before: Sequence[str] = ()
+    empty: str = ""
+
+
+PRICES = Table(
+    ("provider", "model", "valid_from", "input", "output", "cache_read", "cache_write", "cache_write_1h"), "prices"
+)
+LIMITS = ("source.level", "source.name", "kind", "of", "maximum", "used", "remaining", "next_free_at", "resets_at")
+TOTAL = ("total.interceptions", "total.failed", "total.tokens", "total.cost_usd")
+
+TABLES = {
+    "list_users": Table(("username", "role", "name", "groups", "last_seen_at", "spend_usd", "created_at", "id")),
+    "list_groups": Table(("name", "display_name", "members", "created_at", "id")),
+    "list_policies": Table(("level", "name", "says", "path")),
+    "list_tokens": Table(("id", "name", "created_at", "expires_at", "revoked_at", "last_used_at")),
+    "search_tokens": Table(("id", "user", "name", "created_at", "expires_at", "revoked_at", "last_used_at")),
+    "list_prices": PRICES,
+    "set_prices": PRICES,
+    "list_recosts": Table(
+        ("id", "state", "from", "to", "done", "total", "changed", "cost_before_usd", "cost_after_usd")
     ),
-    "list_interceptions": ("id", "started_at", "initiator", "provider_name", "model", "end_reason", "cost"),
+    "list_webhooks": Table(("id", "url", "disabled", "waiting", "last_delivery")),
+    "reconcile_spend": Table(
+        (
+            *("day", "model", "recorded.tokens", "reported.tokens", "recorded.cost_usd", "reported.cost_usd"),
+            *("verdict", "reason"),
+        )
+    ),
+    "list_interceptions": Table(
+        ("started_at", "initiator", "provider_name", "model", "client", "end_reason", "cost.usd", "id")
+    ),
+    "list_sessions": Table(("last_active_at", "initiator", "client", "interceptions", "cost_usd", "id")),
+    "get_statistics": Table(("group", *TOTAL), "groups"),
+    "get_usage": Table(LIMITS, "limits", before=(*TOTAL, "spend_usd"), empty="No limit holds for the user."),
 }
-"""What tables show, where it is not the first fields."""
+"""Tables of operations that show other fields than the first ones of `results`."""
 
 MAX_COLUMNS = 7
 
@@ -95,9 +125,6 @@ RANGE_START = "from"
 
 CONTENTS = "get_desk_files"
 """The operation whose answer is files, which are shown whole."""
-
-ROWS = ("results", "prices")
-"""Fields of answers that are shown as a table."""
 
 POLICIES = "policies/"
 """The beginning of paths of operations on a policy, which is shown as JSON: so it is given again."""
@@ -220,13 +247,10 @@ class OperationCommand(SettingsCommand):
             for one in given:
                 answered = await done(operation, one)
                 if not self._is_download:
-                    self._show(operation, answered, output, what=one.parts.get(last, ""))
+                    _show(operation, answered, output, what=one.parts.get(last, ""))
 
         with standard_output() if self._is_download else nullcontext() as out:
             do(work, url, token_file, open_parts=self._open_parts, force=force, out=out)
-
-    def _show(self, operation: Operation, answered: Answered, output: str, *, what: str) -> None:
-        show(operation, answered, output, what=what)
 
     def _body(self, values: Mapping[str, Any]) -> bytes:
         file: BinaryIO | None = values.get("file")
@@ -352,7 +376,7 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def show(operation: Operation, answered: Answered, output: str, *, what: str) -> None:
+def _show(operation: Operation, answered: Answered, output: str, *, what: str) -> None:
     """Print an answer."""
     for note in answered.notes:
         click.echo(f"Note: {note}", err=True)
@@ -369,19 +393,18 @@ def show(operation: Operation, answered: Answered, output: str, *, what: str) ->
 
 
 def _print(operation: Operation, value: Any, output: str) -> None:
+    table = TABLES.get(operation.function.__name__, Table())
     if output == "json":
         show_json(value)
     elif operation.function.__name__ == CONTENTS and output == "table":
         click.echo(
             "\n".join(f"# {one['path']}\n# {one['about']}\n\n{one['content']}" for one in value["results"]), nl=False
         )
-    elif isinstance(value, dict) and (name := next((one for one in ROWS if isinstance(value.get(one), list)), "")):
-        show_rows(value[name], _columns(operation, value[name]), output)
-        if (count := value.get("count") or 0) > len(value[name]):
-            click.echo(f"{len(value[name])} of {count}: see --limit and --offset.", err=True)
+    elif isinstance(value, dict) and isinstance(value.get(table.rows), list):
+        _print_rows(value, table, output)
     elif isinstance(value, list):
         rows = [one if isinstance(one, dict) else {"name": one} for one in value]
-        show_rows(rows, _columns(operation, rows), output)
+        show_rows(rows, table.columns or list(rows[0] if rows else ())[:MAX_COLUMNS], output)
     elif secret := next((name for name in SECRETS if isinstance(value.get(name), str)), None):
         click.echo(f"{cell(value['id'])}: the {secret} will not be shown again.", err=True)
         click.echo(value[secret])
@@ -391,8 +414,17 @@ def _print(operation: Operation, value: Any, output: str) -> None:
         show_table([(name, cell(one)) for name, one in value.items()])
 
 
-def _columns(operation: Operation, found: list[dict[str, Any]]) -> Sequence[str]:
-    return COLUMNS.get(operation.function.__name__) or list(found[0] if found else ())[:MAX_COLUMNS]
+def _print_rows(value: dict[str, Any], table: Table, output: str) -> None:
+    rows = value[table.rows]
+    if table.before and output == "table":
+        show_rows([value], table.before, output)
+        click.echo()
+    if not rows and table.empty and output == "table":
+        click.echo(table.empty)
+    else:
+        show_rows(rows, table.columns or list(rows[0] if rows else ())[:MAX_COLUMNS], output)
+    if table.rows == "results" and (count := value.get("count") or 0) > len(rows):
+        click.echo(f"{len(rows)} of {count}: see --limit and --offset.", err=True)
 
 
 def __getattr__(name: str) -> click.Group:

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import click
 
-from commands.calling import Answered, Done, Given, RefusedError, do, server_options
+from commands.calling import Done, Given, RefusedError, do, server_options
 from commands.login import kept_address
-from commands.operations import OperationCommand, resource, show
+from commands.operations import LIMITS, TABLES, OperationCommand, resource
 from commands.output import cell, field_at, output_option, show_json, show_rows, show_table
 from handlers.operations.catalogue import OPERATIONS
 from handlers.operations.operation import Operation
@@ -27,7 +27,6 @@ SHOWN_FIRST, FOLLOWED = 20, 100
 _TIMES = re.compile(r"\b(?:since|until|range|started_after|started_before):")
 """What in a search is about times, so that it is asked again as it is."""
 
-LIMITS = ("source.level", "source.name", "kind", "of", "maximum", "used", "remaining", "next_free_at", "resets_at")
 ASKED_AT = "Ask the server at URL; default: the only one that you signed in to with `login`."
 NOTHING = "no call and no refusal with this request id is recorded that you may see"
 SHOWN = (
@@ -40,41 +39,18 @@ BY_NAME = {one.function.__name__: one for one in OPERATIONS}
 
 
 class PersonalQuestion(NamedTuple):
-    """What a command asks: an operation, what is given to it, and what is shown of its answer.
-
-    `empty` is what is said instead of a table without rows.
-    """
+    """What a command asks: an operation, and what is given to it unless somebody says something else."""
 
     operation: str
-    rows: str
-    columns: Sequence[str]
     parts: Mapping[str, str] = {}
     query: Mapping[str, str] = {}
-    before: Sequence[str] = ()
-    empty: str = ""
 
 
 QUESTIONS = {
-    "calls": PersonalQuestion(
-        "list_interceptions", "results", ("started_at", "initiator", "model", "client", "end_reason", "cost.usd", "id")
-    ),
-    "sessions": PersonalQuestion(
-        "list_sessions", "results", ("last_active_at", "initiator", "client", "interceptions", "cost_usd", "id")
-    ),
-    "spend": PersonalQuestion(
-        "get_statistics",
-        "groups",
-        ("group", "total.interceptions", "total.failed", "total.tokens", "total.cost_usd"),
-        query={"group_by": "model", "range": "30d", "order_by": "cost"},
-    ),
-    "usage": PersonalQuestion(
-        "get_usage",
-        "limits",
-        LIMITS,
-        parts={"name": "me"},
-        before=("total.interceptions", "total.failed", "total.tokens", "total.cost_usd", "spend_usd"),
-        empty="No limit holds for you.",
-    ),
+    "calls": PersonalQuestion("list_interceptions"),
+    "sessions": PersonalQuestion("list_sessions"),
+    "spend": PersonalQuestion("get_statistics", query={"group_by": "model", "range": "30d", "order_by": "cost"}),
+    "usage": PersonalQuestion("get_usage", parts={"name": "me"}),
 }
 
 
@@ -118,27 +94,13 @@ class PersonalCommand(OperationCommand):
             rows = ask_server(url, token_file, self._operation, {}, query)["results"]
             for one in reversed(rows):
                 if one["id"] not in seen:
-                    click.echo(_line(one, self._question.columns, output))
+                    click.echo(_line(one, TABLES[self._question.operation].columns, output))
             if rows:
                 seen = {one["id"] for one in rows}
                 if not _TIMES.search(q):
                     asked = f'{q} started_after:"{rows[0]["started_at"]}"'.strip()
             limit = FOLLOWED
             time.sleep(FOLLOW_SECONDS)
-
-    def _show(self, operation: Operation, answered: Answered, output: str, *, what: str) -> None:
-        if output == "json":
-            show(operation, answered, output, what=what)
-            return
-        value = json.loads(answered.content)
-        if self._question.before and output == "table":
-            show_rows([value], self._question.before, output)
-            click.echo()
-        rows = value[self._question.rows]
-        if not rows and self._question.empty and output == "table":
-            click.echo(self._question.empty)
-        else:
-            show_rows(rows, self._question.columns, output)
 
 
 def _line(one: Mapping[str, Any], columns: Sequence[str], output: str) -> str:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from commands.operations import COLUMNS, ROWS, name_of
+from commands.operations import TABLES, name_of
 from handlers.api.money import NO_PROVIDER
 from handlers.openapi.document import openapi_document
 from handlers.operations.catalogue import OPERATIONS
@@ -46,12 +46,13 @@ def test_tables_show_what_answers_have():
         return schema["properties"]
 
     for one in OPERATIONS:
-        if columns := COLUMNS.get(one.function.__name__):
+        if table := TABLES.get(one.function.__name__):
             responses = document["paths"][one.address][one.method.lower()]["responses"]
             (status,) = [status for status in responses if status.startswith("2")]
             answer = properties(responses[status]["content"]["application/json"]["schema"])
-            (rows,) = [answer[name] for name in ROWS if name in answer]
-            assert {column.partition(".")[0] for column in columns} <= set(properties(rows["items"])), one.address
+            assert {column.partition(".")[0] for column in table.before} <= set(answer)
+            columns = {column.partition(".")[0] for column in table.columns}
+            assert columns <= set(properties(answer[table.rows]["items"])), one.address
 
 
 def test_users_and_groups_are_added_filled_listed_and_removed(run, output):

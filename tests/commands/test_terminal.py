@@ -45,7 +45,7 @@ async def test_who_signed_in_sees_calls_usage_sessions_and_spend(ask, running):
     (listed,) = json.loads(succeeded(await ask("calls", "-o", "json")))["results"]
     assert listed["id"] == id_
     assert f"id               {id_}" in succeeded(await ask("why", id_))
-    assert succeeded(await ask("usage")).splitlines()[-1] == "No limit holds for you."
+    assert succeeded(await ask("usage")).splitlines()[-1] == "No limit holds for the user."
     assert succeeded(await ask("sessions")).startswith("LAST ACTIVE AT")
     assert succeeded(await ask("spend", "--range", "7d")).startswith("GROUP")
 
