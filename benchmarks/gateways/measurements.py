@@ -14,7 +14,7 @@ from benchmarks.stand.load import LoadPlan, Totals
 from benchmarks.stand.processes import ProcessUse
 
 EVENTS, GAP_MS = 100, 10
-PACED_STREAMS = {1: 5, 10: 10, 64: EVENTS, 256: EVENTS}
+PACED_STREAMS = {1: 5, 64: EVENTS, 256: EVENTS}
 """How many streams at a time, and the events of each: fewer where first bytes would be too few to have a p99."""
 
 STREAMS_FOR_3000_A_SECOND = 30
@@ -47,11 +47,6 @@ class Measurement(NamedTuple):
     figures: Callable[[Totals, ProcessorTimes], Figures]
 
 
-def _busy(totals: Totals) -> float:
-    used: float = totals.after.own.cpu_seconds - totals.before.own.cpu_seconds
-    return 100 * used / totals.seconds
-
-
 def _percentiles(label: str, nanoseconds: list[int]) -> Figures:
     ordered = sorted(nanoseconds)
     return {f"{label}, p{percent}": percentile(ordered, percent) / 1e6 for percent in ((50, 99) if ordered else ())}
@@ -63,7 +58,6 @@ def _requests(label: str, *, waiting: bool = False) -> Callable[[Totals, Process
             f"{label}: requests/s": totals.responses / totals.seconds,
             f"{label}: processor seconds per 1,000": 1000 * spent.own / max(1, totals.all_responses),
             f"{label}: the database's beside it": 1000 * spent.database / max(1, totals.all_responses),
-            f"{label}: its core was busy, %": _busy(totals),
         }
         return found | (_percentiles(f"{label}: {ADDED}", list(totals.first_bytes)) if waiting else {})
 
@@ -75,7 +69,6 @@ def _burst(of: str) -> Callable[[Totals, ProcessorTimes], Figures]:
         return {
             f"burst streams/s, 32 at a time{of}": totals.events / EVENTS / totals.seconds,
             f"processor seconds per 1,000 burst events{of}": 1000 * spent.own / max(1, totals.all_events),
-            f"its core was busy, burst{of}, %": _busy(totals),
         }
 
     return figures
