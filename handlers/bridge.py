@@ -52,6 +52,7 @@ from storage.queries.accounts import People, Tokens
 from storage.queries.interceptions import Interceptions
 from storage.queries.questions.questions import Questions
 from storage.queries.sessions import Sessions
+from storage.recording.client_events import ClientEvents
 from storage.recording.recorder import Recorder
 from storage.search.find import SearchIndex
 from upstream.client import UpstreamClient
@@ -59,6 +60,7 @@ from upstream.credentials.access import credential_hint
 from upstream.credentials.keys import KeyPool
 from upstream.providers.provider import Provider
 from upstream.providers.table import Routing
+from upstream.telemetry import TelemetryForwarder
 
 if TYPE_CHECKING:
     from upstream.openid.provider import OpenIDProvider
@@ -90,7 +92,8 @@ class Bridge:
 
     `now` is the wall clock in UTC, `monotonic` counts seconds, `pause` waits for so many seconds. These may be None:
     `breakers` if they are off, `cluster` if this process does not ask the database about limits, `workers` if it does not
-    ask a supervisor, `trace` if no request is followed for a collector, and `openid` if nobody signs in at a provider.
+    ask a supervisor, `trace` if no request is followed for a collector, `telemetry_forwarder` if what clients report goes to
+    none, and `openid` if nobody signs in at a provider.
     `real` is that of which this one shows the demo company: it knows the callers.
     """
 
@@ -116,6 +119,7 @@ class Bridge:
     interceptions: Interceptions
     search: SearchIndex
     refusal_recorder: RefusalRecorder
+    client_events: ClientEvents
     sessions: Sessions
     questions: Questions
     derived: DerivedJob
@@ -137,6 +141,7 @@ class Bridge:
     cluster: ClusterAuthority | None = None
     workers: Workers | None = None
     trace: TimerFactory | None = None
+    telemetry_forwarder: TelemetryForwarder | None = None
     openid: OpenIDProvider | None = None
     real: Bridge | None = None
     pause: Pause = asyncio.sleep

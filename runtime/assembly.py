@@ -19,7 +19,14 @@ from limits.protection.overload import OverloadProtection
 from runtime.alerts.assembly import start_alerts
 from runtime.authority import WorkerAuthority
 from runtime.demo import DemoDatabase
-from runtime.factories import known_secrets, make_breakers, make_cluster, make_openid, make_overload
+from runtime.factories import (
+    known_secrets,
+    make_breakers,
+    make_cluster,
+    make_openid,
+    make_overload,
+    make_telemetry_forwarder,
+)
 from runtime.process import Process, now
 from runtime.provider_table import follow_providers
 from runtime.restored_budgets import RestoredBudgets, open_policies
@@ -27,6 +34,7 @@ from runtime.storage import (
     make_identities,
     make_membership,
     open_access,
+    open_client_events,
     open_recorder,
     open_refusal_recorder,
     open_token_uses,
@@ -144,6 +152,10 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
         interceptions=Interceptions(database),
         search=SearchIndex(database),
         refusal_recorder=refusal_recorder,
+        client_events=open_client_events(process),
+        telemetry_forwarder=make_telemetry_forwarder(
+            settings, upstream, lambda outcome: metrics.telemetry_forwarded(outcome).inc()
+        ),
         sessions=Sessions(database),
         questions=Questions(database),
         derived=DerivedJob(
@@ -199,6 +211,9 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
     process.start("token_uses", bridge.token_uses.run)
     process.start("group_names", bridge.group_names.run)
     process.start("refusals", bridge.refusal_recorder.run)
+    process.start("client_events", bridge.client_events.run)
+    if bridge.telemetry_forwarder is not None:
+        process.start("telemetry", bridge.telemetry_forwarder.run)
     derived = bridge.derived
     metrics.watch(
         *("figures_behind_seconds", "How far totals, sessions and the search are behind."),

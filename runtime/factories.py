@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from time import monotonic, monotonic_ns, time
@@ -29,6 +30,7 @@ from upstream.credentials.bearer_tokens import BearerAuthorizer, azure_fetcher, 
 from upstream.credentials.sigv4 import Scope
 from upstream.providers.presets import PRESETS, ProviderType
 from upstream.providers.provider import Provider
+from upstream.telemetry import TelemetryForwarder
 
 if TYPE_CHECKING:
     from upstream.openid.provider import OpenIDProvider
@@ -54,6 +56,15 @@ def make_openid(settings: Settings, http: UpstreamClient) -> OpenIDProvider | No
         assumes_verified=settings.oidc_assume_verified,
     )
     return OpenIDProvider(client, rules, http, network_of=partial(network_to, settings), time=time, monotonic=monotonic)
+
+
+def make_telemetry_forwarder(
+    settings: Settings, http: UpstreamClient, counted: Callable[[str], None]
+) -> TelemetryForwarder | None:
+    """What passes clients' telemetry on to a collector; None without one."""
+    if not (url := settings.telemetry_forward_to):
+        return None
+    return TelemetryForwarder(url, http, counted=counted, network=network_to(settings, url))
 
 
 def known_secrets(settings: Settings) -> KnownSecrets:

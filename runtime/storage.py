@@ -21,6 +21,7 @@ from storage.members.membership import Membership
 from storage.mongo.database import Database
 from storage.mongo.embedded import EmbeddedMongoDB
 from storage.prices.pricing import Prices
+from storage.recording.client_events import ClientEvents
 from storage.recording.outbox.spool import Spool, SpoolOpenError, claim_numbered
 from storage.recording.recorder import Recorder
 from upstream.providers.provider import Provider
@@ -129,3 +130,11 @@ def open_refusal_recorder(process: Process) -> RefusalRecorder:
     waiting = "Rows and totals of refusals waiting in memory."
     process.metrics.watch("refusals_waiting", waiting, lambda: len(recorder))
     return recorder
+
+
+def open_client_events(process: Process) -> ClientEvents:
+    """Open what writes down what clients say of their calls and tools."""
+    counter = process.metrics.telemetry_events
+    events = ClientEvents(process.database, now=now, counted=lambda outcome, number: counter(outcome).inc(number))
+    process.stack.push_async_callback(events.close)
+    return events

@@ -16,6 +16,7 @@ from settings.kinds import (
     BASE_URL,
     CLAIM,
     CLIENT_ID,
+    COLLECTOR,
     DATABASE_NAME,
     DISPLAYED,
     DOMAINS,
@@ -117,6 +118,9 @@ class Settings:
     )
     structured_logging: bool = declare(SERVER, SWITCH, "false", "Log one JSON line per record.")
     otel_traces: bool = declare(SERVER, SWITCH, "false", "Send traces to an OpenTelemetry collector.")
+    telemetry_forward_to: str = declare(
+        SERVER, COLLECTOR, "", "Collector that gets the telemetry of clients, by OTLP over HTTP; empty is none."
+    )
     workers: int = declare(SERVER, WORKERS, "1", "Processes that serve on the same address.")
 
     local_sign_in: bool = declare(

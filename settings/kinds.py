@@ -287,6 +287,12 @@ FILE = SettingKind("FILE", "the path of a file", lambda text: matched("[^\0]*", 
 HOSTS = SettingKind(
     "HOSTS", "host names and domains, separated by commas, or *", text_like(r"[A-Za-z0-9.:_*, /\[\]-]*")
 )
+COLLECTOR = SettingKind(
+    "URL",
+    "an http or https URL without user, query and fragment, or nothing",
+    lambda text: text and _base_url(text),
+    scrubbed,
+)
 PROXY_URL = SettingKind("URL", "http://HOST:PORT, with USER:PASSWORD@ where it is needed, or none", _proxy_url, hidden)
 REGION = SettingKind("REGION", "the name of a region, such as us-east-1", text_like("(?:[a-z0-9]+(?:-[a-z0-9]+)*)?"))
 PROJECT = SettingKind("PROJECT", "the id or the number of a project", text_like("(?:[a-z0-9][a-z0-9.:-]{0,99})?"))

@@ -186,6 +186,14 @@ class Metrics:
             "non_injected_tool_selections", "Tool calls the model chose.", "provider model name"
         )
         self.refusals = self._counter("refusals", "Calls to providers that the bridge refused.", "rule status")
+        self.telemetry_events = self._counter(
+            "telemetry_events", "Events in the telemetry of clients, by what became of them.", "outcome"
+        )
+        self.telemetry_forwarded = self._counter(
+            "telemetry_forwarded",
+            "Requests with telemetry of clients for the collector, by what became of them.",
+            "outcome",
+        )
         self.shadow_refusals = self._counter(
             "shadow_refusals", "Calls that limits which only count would have refused.", "rule"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from handlers.api import spend_limits
-from handlers.api.sign_in import desk
+from handlers.api.sign_in import desk, telemetry
 from handlers.api.sign_in.devices import GRANT_TYPE, DeviceCode, DeviceError, DeviceToken
 from handlers.api.sign_in.sign_in import MAX_BODY_BYTES, SIGN_OUT_HEADER
 from handlers.dataplane.addresses import CONTROL_PLANE
@@ -121,6 +121,32 @@ _DESK: dict[str, Described] = {
             },
         )
         | {"security": SECURITY},
+    },
+    **{
+        signal: {
+            "post": _public(
+                f"take{signal.rpartition('/')[2].title()}",
+                f"Take the {signal.rpartition('/')[2]} of a client's telemetry",
+                "By OTLP over HTTP. What a client says of its calls and tools is shown in its session.",
+                {
+                    "200": json_response("It is taken, also where it cannot be read.", dict[str, str]),
+                    "401": shared("Unauthorized"),
+                    "408": shared("LateBody"),
+                    "413": problem(f"The body has more than {telemetry.MAX_BODY_BYTES} bytes."),
+                    "429": retriable("Too many failures of authentication from this address."),
+                    "500": shared("InternalError"),
+                    "503": shared("Unavailable"),
+                },
+                requestBody={
+                    "content": {
+                        telemetry.JSON: {"schema": {"type": "object"}, "examples": {"empty": {"value": {}}}},
+                        telemetry.PROTOBUF: {"schema": {"type": "string", "format": "binary"}},
+                    }
+                },
+            )
+            | {"security": SECURITY},
+        }
+        for signal in telemetry.SIGNALS
     },
     desk.DEVICE_AUTHORIZATION: _form(
         "beginDeskDevice",

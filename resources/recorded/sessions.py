@@ -13,6 +13,7 @@ from msgspec import Meta, Struct, structs
 
 from intercept.records import EndReason, Status
 from resources.fields import Count, Initiator, Time, TokenCounts, doc, format_decimal, of_fields
+from resources.recorded.client_reports import ClientReport, ClientSaid, ToolReport
 from resources.recorded.export_formats import flat, write_csv
 from resources.recorded.failures import RecordedRefusal
 from resources.recorded.interceptions import Interception, RecordedToolResult
@@ -144,6 +145,7 @@ class ToolCall(Struct):
 
     tool: str
     result: Annotated[RecordedToolResult | None, doc("Null while it is unknown.")]
+    report: Annotated[ToolReport | None, doc("Null where the client says nothing.")] = None
 
 
 class TimelineCall(Struct):
@@ -164,9 +166,10 @@ class TimelineCall(Struct):
     attempt: Annotated[Count, doc("The number of the client's try, from 0.")]
     retry_of: UUID | None
     tools: list[ToolCall]
+    client_cost_usd: Annotated[float | None, doc("What the client takes it to cost, in its telemetry.")] = None
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Self:
+    def of(cls, document: Mapping[str, Any], said: ClientSaid) -> Self:
         """Show a document in short."""
         get, agent = document.get, document.get("agent") or {}
         return of_fields(
@@ -178,7 +181,13 @@ class TimelineCall(Struct):
             agent_type=(agent.get("hints") or {}).get("agent_type"),
             cost_usd=(cost := get("cost")) and format_decimal(cost["usd"]),
             attempt=int(get("attempt", get("retry_count", 0))),
-            tools=[of_fields(ToolCall, usage, above={"result": None}) for usage in get("tool_usages", ())],
+            tools=[
+                of_fields(
+                    ToolCall, usage, above={"result": None}, report=said.tools.get(usage["provider_tool_call_id"])
+                )
+                for usage in get("tool_usages", ())
+            ],
+            client_cost_usd=said.costs.get(get("upstream_request_id") or ""),
         )
 
 
@@ -218,6 +227,7 @@ class Timeline(Struct):
     ]
     earlier_session_id: Annotated[UUID | None, doc("The session of the same user before this one.")]
     later_session_id: Annotated[UUID | None, doc("The session of the same user after this one.")]
+    client_report: Annotated[ClientReport | None, doc("What the client says; null where it says nothing.")]
 
     @classmethod
     def of(
@@ -227,15 +237,18 @@ class Timeline(Struct):
         refusals: Iterable[Mapping[str, Any]],
         users: Mapping[UUID, User],
         neighbours: tuple[UUID | None, UUID | None],
+        *,
+        said: ClientSaid,
     ) -> Self:
         """Make it of documents, oldest first. `users` has those that are known."""
         return cls(
-            [TimelineCall.of(call) for call in calls],
+            [TimelineCall.of(call, said) for call in calls],
             more,
             _tools(calls),
             [Loop.of(loop) for loop in find_loops(calls)],
             [RecordedRefusal.of(row, users) for row in refusals],
             *neighbours,
+            said.report,
         )
 
 

@@ -180,6 +180,7 @@ class Database:
     cache_lines: Collection  # the latest calls of sessions, see `storage.derived.sessions.prompt_cache`
     search_segments: Collection  # of the search index, see `storage.search.segments`
     search_parts: Collection  # what is in them
+    client_events: Collection  # what clients say of their calls and tools, see `storage.recording.client_events`
     refusals: Collection  # rows about requests that were refused, see `storage.derived.refusal_recorder`
     demo: Collection  # of the demo company's own database: its state, see `storage.demo.store`
 

@@ -108,6 +108,8 @@ REFUSALS_BY_TIME: Keys = (*_REFUSAL, *ascending("initiator_id"), *_REFUSAL_COVER
 REFUSALS_BY_INITIATOR: Keys = (*ascending("initiator_id"), *_REFUSAL, *_REFUSAL_COVERED)
 REFUSALS_BY_REQUEST: Keys = ascending("request_ids")
 
+CLIENT_EVENTS: Keys = ascending("initiator_id", "session_id", "at")
+
 
 _THERE = {"$exists": True}
 _SEVERAL = {"interceptions": {"$gt": 1}}
@@ -236,6 +238,7 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             IndexModel(REFUSALS_BY_INITIATOR, name="by_initiator"),
             IndexModel(REFUSALS_BY_REQUEST, name="by_request", sparse=True),
         ),
+        "client_events": (IndexModel(CLIENT_EVENTS, name="of_session"),),
         "webhook_deliveries": (
             _of_some("next_at", "due", {"state": "waiting"}),
             IndexModel([("webhook_id", ASCENDING), ("created_at", DESCENDING)], name="by_webhook"),
@@ -256,7 +259,7 @@ _RETENTION = "retention"
 _RETAINED = {
     "interceptions": "started_at",
     "sessions": "last_active_at",
-    "refusals": "at",
+    **dict.fromkeys(("refusals", "client_events"), "at"),
     **dict.fromkeys(("search_segments", "search_parts"), "last"),
 }
 _MAX_SECONDS = 2**31 - 1

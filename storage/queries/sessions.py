@@ -20,7 +20,7 @@ from intercept.records import Status
 from storage.mongo import indexes
 from storage.mongo.database import Database, command
 from storage.mongo.documents.rows import PAGE_BYTES, Rows, as_sent
-from storage.mongo.indexes import BY_ID, OF_SESSION, REFUSALS_BY_INITIATOR, SESSIONS_BY_INITIATOR, Keys
+from storage.mongo.indexes import BY_ID, CLIENT_EVENTS, OF_SESSION, REFUSALS_BY_INITIATOR, SESSIONS_BY_INITIATOR, Keys
 from storage.queries.filters.keys import Conditions
 from storage.queries.filters.search_language import Search
 from storage.queries.filters.selection import is_one_of
@@ -254,16 +254,28 @@ _SHORT = dict.fromkeys(
     (
         *("api_key_id", "started_at", "first_byte_at", "ended_at", "status", "end_reason", "model", "provider_name"),
         *("agent.id", "agent.parent_id", "agent.hints.agent_type", "attempt", "attempts", "retry_of", "cost.usd"),
-        *("tool_usages.tool", "tool_usages.checksum", "tool_usages.result"),
+        *("tool_usages.tool", "tool_usages.checksum", "tool_usages.result", "tool_usages.provider_tool_call_id"),
+        "upstream_request_id",
     ),
     True,
 )
+
+
+MAX_EVENTS = 5_000
+"""Events of its client that are read beside them, the first ones."""
 
 
 class SessionCalls(NamedTuple):
     """The calls of a session in short, oldest first; and whether there are `more` behind them."""
 
     calls: list[dict[str, Any]]
+    more: bool
+
+
+class SessionEvents(NamedTuple):
+    """What the client says of a session, oldest first; and whether there may be `more` behind that."""
+
+    events: list[dict[str, Any]]
     more: bool
 
 
@@ -297,6 +309,15 @@ async def refusals_beside(
     async with database.query():
         cursor = database.refusals.find(wanted, sort=[("at", ASCENDING)], limit=MAX_REFUSALS)
         return await cursor.hint(list(REFUSALS_BY_INITIATOR)).to_list(MAX_REFUSALS)
+
+
+async def client_events_of(database: Database, session: Mapping[str, Any]) -> SessionEvents:
+    """Read what the client says of its calls and tools in a session."""
+    wanted = {"initiator_id": session["initiator_id"], "session_id": session["client_session_id"]}
+    async with database.query():
+        cursor = database.client_events.find(wanted, sort=[("at", ASCENDING)], limit=MAX_EVENTS)
+        events = await cursor.hint(list(CLIENT_EVENTS)).to_list(MAX_EVENTS)
+    return SessionEvents(events, len(events) == MAX_EVENTS)
 
 
 async def neighbours_of(database: Database, session: dict[str, Any]) -> Neighbours:

@@ -135,6 +135,19 @@ async def test_it_signs_in_gets_its_managed_settings_and_calls(running, client, 
         assert refreshed[name] != credentials["enterpriseGateway"][name]
 
 
+@pytest.mark.gen_test(timeout=90)
+async def test_its_managed_settings_have_it_send_telemetry_here(running, client, signed_in):
+    claude = await signed_in()
+    variables = {"CLAUDE_CODE_ENABLE_TELEMETRY": "1", "OTEL_LOGS_EXPORTER": "otlp"}
+    variables["OTEL_EXPORTER_OTLP_PROTOCOL"] = "http/protobuf"
+    hold(running, Policy(managed_settings={"env": variables}))
+    running.upstream.scripts[:] = answers.messages("Bash", {"command": COMMAND, "description": "Make it"}, MODEL)
+    await client.run(*claude, "-p", PROMPT, "--model", MODEL, "--allowedTools", "Bash")
+    await running.bridge.client_events.flush()
+    said = await running.bridge.database.client_events.distinct("name")
+    assert said == ["api_request", "tool_decision", "tool_result"]
+
+
 @pytest.mark.gen_test(timeout=150)
 async def test_it_warns_of_a_budget_and_shows_why_it_is_refused(running, client, signed_in):
     claude = await signed_in()

@@ -27,6 +27,9 @@ base_url = "{url}/openai/v1"
 env_key = "AIBRIDGE_TOKEN"
 wire_api = "responses"
 supports_websockets = {websocket}
+
+[otel]
+exporter = {{ otlp-http = {{ endpoint = "{url}/anthropic/v1/logs", protocol = "binary", headers = {{ Authorization = "Bearer {token}" }} }} }}
 """
 WARM_UP = [
     {"type": "response.created", "response": {"id": "resp_0"}},
@@ -41,7 +44,7 @@ def codex(running, client, url):
     codex_js = program("@openai/codex", "bin/codex.js")
 
     async def codex(*, websocket):
-        config = CONFIG.format(model=MODEL, url=url, websocket=json.dumps(websocket))
+        config = CONFIG.format(model=MODEL, url=url, websocket=json.dumps(websocket), token=running.token)
         client.configure(".codex/config.toml", config)
         return await client.run(
             *("node", codex_js, "exec", "--skip-git-repo-check"),
@@ -69,6 +72,11 @@ async def test_a_turn_with_a_tool_goes_through_and_is_recorded(running, client, 
     running.upstream.scripts[:] = [stream(typed_events(TOOL)), stream(typed_events(END))]
     assert await codex(websocket=False) == f"{ANSWER}\n"
     assert client.made == "by the tool\n"
+    await running.bridge.client_events.flush()
+    said = [event async for event in running.bridge.database.client_events.find()]
+    assert sorted(event["name"] for event in said) == ["api_request", "api_request", "tool_decision", "tool_result"]
+    assert {event.get("tool_call_id") for event in said} == {None, "call_1"}
+    assert {event["session_id"] for event in said} == {(await running.ended(2))[0]["client_session_id"]}
     first, second = running.upstream.requests
     for request in (first, second):
         assert request.header("Authorization") == ["Bearer sk-openai-provider-key"]

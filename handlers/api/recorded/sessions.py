@@ -17,11 +17,19 @@ from intercept.ids import format_id
 from intercept.times import format_time
 from resources.fields import doc
 from resources.recorded import sessions as resources
+from resources.recorded.client_reports import ClientSaid
 from resources.recorded.export_formats import CSV_TYPE
 from resources.recorded.interceptions import session_without_texts
 from resources.recorded.sessions import CSV_HEAD, SessionDetail, SessionList, ThreadPage, Timeline, csv_rows
 from storage.accounts.events import Way
-from storage.queries.sessions import SessionOrder, SessionThread, neighbours_of, refusals_beside, session_calls
+from storage.queries.sessions import (
+    SessionOrder,
+    SessionThread,
+    client_events_of,
+    neighbours_of,
+    refusals_beside,
+    session_calls,
+)
 
 MAX_THREADS: Final = 50
 EXPORT_PAGE: Final = 500
@@ -153,7 +161,8 @@ async def _with_threads(
 async def get_timeline(ask: Ask, id_: Id) -> Timeline:
     """Read the timeline of a session.
 
-    Its calls, the tools of its agents and their results, loops, and refusals in this time. It has no texts.
+    Its calls, the tools of its agents and their results, loops, refusals in this time, and what the client says of it. It has
+    no texts.
     """
     session = await _find(ask, id_)
     database = ask.bridge.database
@@ -162,5 +171,6 @@ async def get_timeline(ask: Ask, id_: Id) -> Timeline:
     of = session["initiator_id"], tokens, session["started_at"], session["last_active_at"]
     refusals = await refusals_beside(database, *of)
     neighbours = await neighbours_of(database, session)
+    said = ClientSaid(*await client_events_of(database, session))
     users = await ask.bridge.identities.users_by_id([session["initiator_id"]])
-    return Timeline.of(calls, more, refusals, users, neighbours)
+    return Timeline.of(calls, more, refusals, users, neighbours, said=said)

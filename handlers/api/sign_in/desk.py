@@ -23,6 +23,8 @@ from handlers.api.sign_in.devices import (
     DeviceTokenHandler,
     ProgramHandler,
 )
+from handlers.api.sign_in.signed_in import SignedInHandler
+from handlers.api.sign_in.telemetry import SIGNALS, TelemetryHandler
 from handlers.base import BridgeHandler
 from handlers.dataplane.addresses import CONTROL_PLANE
 from handlers.identity.credentials import Credentials
@@ -157,23 +159,6 @@ class RevocationHandler(ProgramHandler):
             await self.bridge.identities.revoke_token(identity.token_id, author=author)
 
 
-class SignedInHandler(BridgeHandler):
-    """Answers a client that is signed in."""
-
-    plane = Plane.SIGN_IN
-
-    def send_json(self, value: Struct) -> None:
-        """Respond."""
-        self.set_header("Content-Type", "application/json")
-        self.write(msgspec.json.encode(value))
-
-    def write_problem(self, problem: Problem) -> None:
-        """Put an error into the response. A client that is not signed in is not to try again."""
-        if problem.status == HTTPStatus.UNAUTHORIZED:
-            self.set_header("x-should-retry", "false")
-        super().write_problem(problem)
-
-
 class UsageHandler(SignedInHandler):
     """Sends a client what its user has spent, for its `/usage`."""
 
@@ -228,6 +213,7 @@ HANDLERS: Mapping[str, type[BridgeHandler]] = MappingProxyType(
         REVOCATION: RevocationHandler,
         SETTINGS: SettingsHandler,
         USAGE: UsageHandler,
+        **dict.fromkeys(SIGNALS, TelemetryHandler),
     }
 )
 """What is served below the base URL of a provider that serves Anthropic's Messages API, by path."""

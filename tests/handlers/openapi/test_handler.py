@@ -12,6 +12,7 @@ from tornado.web import RequestHandler
 
 from handlers.api.sign_in.desk import HANDLERS, SETTINGS, USAGE
 from handlers.api.sign_in.single_sign_on import BeginHandler, CallbackHandler
+from handlers.api.sign_in.telemetry import SIGNALS
 from handlers.application import DATA_PLANES, BridgeApplication
 from handlers.dashboard import DashboardHandler
 from handlers.dataplane.addresses import ROOTS
@@ -125,7 +126,7 @@ def test_every_body_of_a_request_has_an_example():
 def test_everything_but_what_is_public_asks_for_a_token():
     public = {(method, path) for method, path, operation, _ in OPERATIONS if operation.get("security") == []}
     roots = {prefix + "{provider}" + root for prefix in DATA_PLANES for root in ROOTS}
-    signs_in = {f"{CONTROL}/{{provider}}{path}" for path in HANDLERS if path not in {SETTINGS, USAGE}}
+    signs_in = {f"{CONTROL}/{{provider}}{path}" for path in HANDLERS if path not in {SETTINGS, USAGE, *SIGNALS}}
     assert {path for _, path in public if "{provider}" in path} == roots | signs_in
     assert {path for _, path in public if "{provider}" not in path} == {
         *("/healthz", "/metrics", PATH, "/readyz"),

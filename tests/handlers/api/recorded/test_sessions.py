@@ -11,6 +11,7 @@ import pytest
 
 from storage.accounts.users import Role
 from tests.derived import derive
+from upstream.demo.scripted import whole
 
 LIST = "/api/v2/aibridge/sessions"
 CLAUDE_CODE = {"User-Agent": "claude-cli/2.1.0 (external, cli)"}
@@ -22,13 +23,14 @@ UNKNOWN = (404, {"message": "There is no session with this id that you may see."
 def call(running):
     """Make a call of Claude Code's, and wait until its session has it; returns its id."""
 
-    async def call(prompt="Hello", *, session=None, answers=None, issues=(), headers=None, model="claude", **extra):
+    async def call(
+        prompt="Hello", *, session=None, answers=None, issues=(), headers=None, model="claude", request_id="", **extra
+    ):
         tools = [{"type": "tool_use", "id": id_, "name": "clock", "input": {}} for id_ in issues]
         usage = {"input_tokens": 3, "output_tokens": 5, "cache_read_input_tokens": 7, "cache_creation_input_tokens": 11}
         response = {"type": "message", "id": "msg_1", "role": "assistant", "content": tools, "usage": usage}
         body = json.dumps(response).encode()
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        running.upstream.scripts = [[head.encode() + body]]
+        running.upstream.scripts = [whole(200, {"Request-Id": request_id} if request_id else {}, body)]
         result = [{"type": "tool_result", "tool_use_id": answers, "content": "noon"}]
         request = {
             "model": model,
@@ -280,11 +282,12 @@ async def test_a_timeline_has_the_calls_with_tools_loops_and_refusals(running, c
     assert [(one["id"], one["attempt"], one["agent_id"], one["status"]) for one in timeline["calls"]] == [
         (id_, 0, None, "completed") for id_ in (requested, second, third)
     ]
-    known = {"tool": "clock", "result": {"bytes": 4, "is_error": False}}
-    assert [one["tools"] for one in timeline["calls"]] == [[known], [known], [{"tool": "clock", "result": None}]]
+    known = {"tool": "clock", "result": {"bytes": 4, "is_error": False}, "report": None}
+    assert [one["tools"] for one in timeline["calls"]] == [[known], [known], [known | {"result": None}]]
     assert timeline["tools"] == [{"tool": "clock", "calls": 3, "results": 2, "errors": 0, "bytes": 8}]
     loop = {"tool": "clock", "agent_id": None, "times": 3, "interception_ids": [requested, second, third]}
     assert (timeline["loops"], timeline["refusals"], timeline["more"]) == ([loop], [], False)
+    assert timeline["client_report"] is None
     assert (timeline["earlier_session_id"], timeline["later_session_id"]) == (None, id_of(running, "s2"))
     assert await listed(running) == (2, [id_of(running, "s2"), id_of(running, "s1")])
     order = {"field": "order_by", "detail": "must be one of started, last_active, cost, lost, failed, calls"}
