@@ -8,10 +8,10 @@ import { Empty, Failure, Loading } from "../../parts/states.js";
 import { CopyButton } from "../../parts/texts.js";
 import { get } from "../../server/api.js";
 import { useResource } from "../../server/resource.js";
-import { between, duration, plural, time, usd, whole } from "../../text/format.js";
+import { between, duration, plural, short, time, usd, whole } from "../../text/format.js";
 import { cacheLine, lossOf } from "../../text/prompt_cache.js";
 import { CacheBreak, Said, What } from "../calls/detail.js";
-import { agentName, axisOf, retriesOf, tryOf } from "./story.js";
+import { agentName, axisOf, reportOf, retriesOf, tryOf } from "./story.js";
 
 const PAGE = 10;
 
@@ -43,6 +43,7 @@ export function Session({ id }) {
     if (chosen && !isMissing) document.getElementById(`step-${chosen}`)?.scrollIntoView({ block: "center" });
   }, [chosen, isMissing]);
   const loops = new Map((timeline?.loops ?? []).map((loop) => [loop.interception_ids[0], loop]));
+  const calls = new Map((timeline?.calls ?? []).map((call) => [call.id, call]));
   return html`
     <nav class="back flow" aria-label="Sessions">
       <a href=${href("sessions")}>← Sessions</a>
@@ -50,7 +51,7 @@ export function Session({ id }) {
       ${timeline?.later_session_id && html`<a href=${href("sessions", timeline.later_session_id)}>Later</a>`}
     </nav>
     ${session && html`<${Head} session=${session} timeline=${timeline} onChoose=${setChosen} />`}
-    ${threads.map((thread) => html`<${Thread} key=${thread.id} thread=${thread} chosen=${chosen} loops=${loops} />`)}
+    ${threads.map((thread) => html`<${Thread} key=${thread.id} thread=${thread} chosen=${chosen} loops=${loops} calls=${calls} />`)}
     <div class="end">
       ${error && (error.status === 404 ? html`<${Missing} />` : html`<${Failure} error=${error} retry=${again} />`)}
       ${state.loading && html`<${Loading} />`}
@@ -76,10 +77,19 @@ function Head({ session, timeline, onChoose }) {
       <${UsageFigures} usage=${session.token_usage} cost=${session.cost_usd} />
       ${cacheLine(session.cache) && html`<p class="cache-line">${cacheLine(session.cache)}</p>`}
       ${retriesOf(retries) && html`<p class="retry-line">${retriesOf(retries)}${retries.cost_usd > 0 && `; the tries before cost ${usd(retries.cost_usd)}`}</p>`}
+      ${timeline?.client_report && html`<${Report} report=${timeline.client_report} session=${session} />`}
       ${timeline?.tools.length > 0 && html`<${Tools} tools=${timeline.tools} />`}
       ${timeline?.loops.length > 0 && html`<p class="text loop">Called again and again with the same arguments: ${timeline.loops.map((loop, index) => html`${index > 0 && ", "}<b>${loop.tool}</b> ${plural(loop.times, "time")}`)}.</p>`}
       ${timeline?.calls.length > 0 && html`<${Axis} timeline=${timeline} onChoose=${onChoose} />`}
     </section>
+  `;
+}
+
+/** What the client says of the session, beside what was recorded. */
+function Report({ report: { calls, cost_usd: cost, compactions, more }, session }) {
+  return html`
+    ${cost !== null && html`<p class="report-line">${session.client ?? "The client"} says ${more && "at least "}${usd(cost)} of ${plural(calls, "call")}, recorded ${usd(session.cost_usd)} of ${whole(session.interceptions)}.</p>`}
+    ${compactions.length > 0 && html`<p class="report-line">Compacted ${compactions.map((one, index) => html`${index > 0 && ", "}${time(one.at)}${one.tokens_after !== null && ` from ${short(one.tokens_before)} to ${short(one.tokens_after)} tokens`}${one.succeeded === false && html` <b class="bad">failed</b>`}`)}.</p>`}
   `;
 }
 
@@ -93,20 +103,21 @@ function Tools({ tools }) {
   `;
 }
 
-function Thread({ thread: { started_at: started, last_active_at: last, interceptions, more_interceptions: more }, chosen, loops }) {
+function Thread({ thread: { started_at: started, last_active_at: last, interceptions, more_interceptions: more }, chosen, loops, calls }) {
   return html`
     <section class="thread stack">
       <h3>${time(started)} <span class="quiet">${duration(between(started, last))}, ${plural(interceptions.length, "step")}${more ? " and more" : ""}</span></h3>
       <ol class="steps">
-        ${interceptions.map((step) => html`<${Step} key=${step.id} interception=${step} open=${step.id === chosen} loop=${loops.get(step.id)} />`)}
+        ${interceptions.map((step) => html`<${Step} key=${step.id} interception=${step} open=${step.id === chosen} loop=${loops.get(step.id)} call=${calls.get(step.id)} />`)}
       </ol>
     </section>
   `;
 }
 
 /** A step, folded to a line: its prompt, its tools and their results, and its cost. */
-function Step({ interception, open, loop }) {
+function Step({ interception, open, loop, call }) {
   const { id, model, started_at: started, ended_at: ended, error, cache } = interception;
+  const differs = call?.client_cost_usd != null && usd(call.client_cost_usd) !== usd(costOf(interception));
   return html`
     <li class=${`step stack ${interception.status}`} id=${`step-${id}`}>
       <details open=${open}>
@@ -118,8 +129,9 @@ function Step({ interception, open, loop }) {
           ${cache?.broke && html`<span class="badge">${lossOf(cache) || "cache broke"}</span>`}
           <span class="quiet">${usd(costOf(interception))} · ${duration(between(started, ended))}</span>
         </summary>
-        <p class="quiet"><a href=${href("interceptions", id)}>${time(started)}</a> · ${model} · <${UsageShort} usage=${usageOf(interception)} /></p>
+        <p class="quiet"><a href=${href("interceptions", id)}>${time(started)}</a> · ${model} · <${UsageShort} usage=${usageOf(interception)} />${differs && ` · the client says ${usd(call.client_cost_usd)}`}</p>
         <${Said} interception=${interception} />
+        ${call?.tools.map(({ tool, report }) => report && html`<p class="quiet"><code>${tool}</code> ${reportOf(report)}</p>`)}
       </details>
       ${error && html`<p class="text bad">${error.message}</p>`}
       ${cache?.broke && html`<${CacheBreak} cache=${cache} />`}

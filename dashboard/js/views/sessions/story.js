@@ -1,6 +1,6 @@
 /** A session as a story: where its calls are on a time axis, what a step says in a line, and what a search finds. Pure. */
 
-import { plural, size } from "../../text/format.js";
+import { duration, plural, size, words } from "../../text/format.js";
 
 const GAP = 0.04; // of what is busy, the most that a pause takes on the axis
 const SHORTEST = 0.004; // of the axis, so that every call can be seen
@@ -103,4 +103,10 @@ export function tryOf({ attempt, attempts }) {
 /** The retries of a session, in words; empty without any. */
 export function retriesOf({ calls, amplification }) {
   return calls ? `${plural(calls, "retry")}, ${amplification} calls for each` : "";
+}
+
+/** What the client says of a tool call, in words. */
+export function reportOf({ decision, source, succeeded, duration_ms: ms }) {
+  const decided = decision && words(decision) + (source ? ` by ${words(source)}` : "");
+  return [decided, succeeded === false && "failed", ms != null && duration(ms)].filter(Boolean).join(", ");
 }

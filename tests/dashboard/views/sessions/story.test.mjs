@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { agentName, argumentOf, axisOf, outcomeOf, retriesOf, tryOf } from "../../../../dashboard/js/views/sessions/story.js";
+import { agentName, argumentOf, axisOf, outcomeOf, reportOf, retriesOf, tryOf } from "../../../../dashboard/js/views/sessions/story.js";
 
 const at = (seconds) => new Date(Date.UTC(2026, 2, 1, 12) + seconds * 1000).toISOString();
 const call = (start, end, more = {}) => ({
@@ -45,6 +45,12 @@ test("how tools ended and which try it is are said in words", () => {
   assert.deepEqual([tryOf({ attempt: 0 }), tryOf({ attempt: 1 }), tryOf({ attempt: 2, attempts: 3 })], ["", "try 2", "try 3 of 3"]);
   assert.equal(retriesOf({ calls: 0 }), "");
   assert.equal(retriesOf({ calls: 2, amplification: 1.5 }), "2 retries, 1.5 calls for each");
+});
+
+test("what the client says of a tool call is said in words", () => {
+  const report = { decision: "reject", source: "user_reject", succeeded: false, duration_ms: 39 };
+  assert.equal(reportOf(report), "reject by user reject, failed, 39 ms");
+  assert.equal(reportOf({ decision: "accept", source: null, succeeded: true, duration_ms: null }), "accept");
 });
 
 test("a tool call is said by its command or its file, else by its first text, on one line", () => {
