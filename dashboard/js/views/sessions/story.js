@@ -105,8 +105,10 @@ export function retriesOf({ calls, amplification }) {
   return calls ? `${plural(calls, "retry")}, ${amplification} calls for each` : "";
 }
 
+const DECIDED = { accept: "accepted", reject: "rejected" };
+
 /** What the client says of a tool call, in words. */
 export function reportOf({ decision, source, succeeded, duration_ms: ms }) {
-  const decided = decision && words(decision) + (source ? ` by ${words(source)}` : "");
+  const decided = decision && (DECIDED[decision] ?? words(decision)) + (source ? ` by ${words(source)}` : "");
   return [decided, succeeded === false && "failed", ms != null && duration(ms)].filter(Boolean).join(", ");
 }

@@ -49,8 +49,8 @@ test("how tools ended and which try it is are said in words", () => {
 
 test("what the client says of a tool call is said in words", () => {
   const report = { decision: "reject", source: "user_reject", succeeded: false, duration_ms: 39 };
-  assert.equal(reportOf(report), "reject by user reject, failed, 39 ms");
-  assert.equal(reportOf({ decision: "accept", source: null, succeeded: true, duration_ms: null }), "accept");
+  assert.equal(reportOf(report), "rejected by user reject, failed, 39 ms");
+  assert.equal(reportOf({ decision: "accept", source: null, succeeded: true, duration_ms: null }), "accepted");
 });
 
 test("a tool call is said by its command or its file, else by its first text, on one line", () => {
