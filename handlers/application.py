@@ -10,8 +10,7 @@ from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
 from tornado.web import Application
 
 from handlers.api import spend_limits
-from handlers.api.control import IdentifiedHandler, UnknownResourceHandler
-from handlers.api.demo_company import DemoUnchangedHandler
+from handlers.api.control import UnknownResourceHandler
 from handlers.api.sign_in import desk
 from handlers.api.sign_in.devices import DeviceCodeHandler, DeviceTokenHandler
 from handlers.api.sign_in.sign_in import SignInHandler
@@ -53,7 +52,6 @@ _CONTROL: tuple[tuple[Any, ...], ...] = (
 )
 # Below it are the page and what is read of the control plane, of the demo company.
 DEMO = "/demo-company/"
-_READING = frozenset({"GET", "HEAD"})
 # First words of these paths; no provider may be called like one.
 CONTROL_RESOURCES = frozenset(path.partition("/")[0] for path, *_ in _CONTROL)
 # What passes on the responses of some routes, and records what they tell.
@@ -115,22 +113,10 @@ class BridgeApplication(Application):
         """Find the handler of the same path without `DEMO`, and give it the bridge of the demo company."""
         request.path = request.path.removeprefix(DEMO[:-1])
         found = super().find_handler(request)
-        handler = found.handler_class
-        if handler is DashboardHandler:
-            return found
-        of_demo = {"bridge": self._demo}
-        if not issubclass(handler, IdentifiedHandler):
-            return self.get_handler_delegate(request, UnknownResourceHandler, of_demo)
-        if handler is OperationHandler:
-            operation = found.handler_kwargs["operations"].get("GET" if request.method == "HEAD" else request.method)
-            if operation is not None and operation.is_reading and not operation.is_in_demo:
-                return self.get_handler_delegate(request, UnknownResourceHandler, of_demo)
-            allowed = operation is None or operation.is_in_demo
-        else:
-            allowed = request.method in _READING
-        if not allowed:  # which reads by POST
-            return self.get_handler_delegate(request, DemoUnchangedHandler, of_demo)
-        found.handler_kwargs = {**found.handler_kwargs, **of_demo}
+        if found.handler_class is OperationHandler:
+            found.handler_kwargs = {**found.handler_kwargs, "bridge": self._demo}
+        elif found.handler_class is not DashboardHandler:
+            return self.get_handler_delegate(request, UnknownResourceHandler, {"bridge": self._demo})
         return found
 
     def _desk(self, request: HTTPServerRequest, name: str, path: str) -> HTTPMessageDelegate | None:

@@ -12,7 +12,6 @@ from typing import Annotated, Self
 
 from msgspec import Meta, Struct, structs
 
-from handlers.api.control import IdentifiedHandler
 from handlers.operations.operation import OWNERS, Ask, operation
 from handlers.problems import Problem, sentence
 from resources.fields import Count, doc, of_fields
@@ -33,7 +32,6 @@ class DemoCompany(Struct, kw_only=True):
         return of_fields(cls, structs.asdict(demo), progress=round(demo.progress, 3))
 
 
-ONLY_READ = "The demo company is only looked at: this cannot be done there."
 REFUSED = "{}. The bridge needs the role readWrite on that database too; its name is that of its own with -demo behind."
 
 
@@ -94,12 +92,3 @@ async def remove_demo_company(ask: Ask) -> DemoCompany:
     with _other_database():
         await ask.bridge.demo.store.remove(author=ask.author)
     return DemoCompany.of(Demo())
-
-
-class DemoUnchangedHandler(IdentifiedHandler):
-    """What cannot be done below `/demo-company/`."""
-
-    async def prepare(self) -> None:
-        """Identify the user, and refuse."""
-        await self.identify()
-        raise Problem(403, ONLY_READ)

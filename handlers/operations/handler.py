@@ -39,6 +39,7 @@ SWALLOWED_BYTES = 1024 * 1024
 """How much more of a body is read and thrown away, so that a client gets to see the response."""
 
 NO_CURSOR = "no {} with this id that you may see"
+ONLY_READ = "The demo company is only looked at: this cannot be done there."
 NOT_JSON = "Send JSON, with Content-Type: application/json."
 TOO_LARGE = "The request body is larger than the allowed {} bytes."
 
@@ -94,6 +95,8 @@ class OperationHandler(IdentifiedHandler):
         await self.identify(fresh=not operation.is_reading)
         if operation.is_reading and self.cycle.ended:
             return
+        if self.bridge.real is not None and not operation.is_in_demo:
+            raise Problem(403, ONLY_READ)
         parts = dict(zip(operation.path_parameters, path, strict=True))
         if operation.is_for_people and self.identity.user.is_service:
             raise Problem(403, SERVICE)

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from handlers.api.demo_company import ONLY_READ
 from handlers.openapi.document import openapi_document
+from handlers.operations.handler import ONLY_READ
 from storage.accounts.users import Role
 from storage.demo.store import DemoStore
 from tests.handlers.contract import CONTROL
@@ -63,7 +63,8 @@ async def test_owners_alone_read_there_what_is_of_the_company_alone_and_change_n
             statuses[path] = answer.status
             assert REAL.encode() not in answer.body, path
             assert b"own-server" not in answer.body, path  # a provider of the bridge
-    assert {path.partition("/")[0] for path, status in statuses.items() if status == 403} == {"webhooks"}  # of owners
+    refused = {path.partition("/")[0] for path, status in statuses.items() if status == 403}
+    assert refused == {"webhooks", "demo-company"}  # of owners, and of the bridge itself
     assert set(statuses.values()) <= {200, 400, 403, 404}
     shown = {path for path, status in statuses.items() if status == 200}
     assert {
