@@ -10,11 +10,11 @@ from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
 from tornado.web import Application
 
 from handlers.api import spend_limits
-from handlers.api.control import UnknownResourceHandler
 from handlers.api.sign_in import desk
 from handlers.api.sign_in.devices import DeviceCodeHandler, DeviceTokenHandler
 from handlers.api.sign_in.sign_in import SignInHandler
 from handlers.api.sign_in.single_sign_on import BeginHandler, CallbackHandler, SignInWaysHandler
+from handlers.base import UnknownResourceHandler
 from handlers.bridge import Bridge
 from handlers.dashboard import DashboardFiles, DashboardHandler
 from handlers.dataplane.addresses import CONTROL_PLANE, ROOTS, dialect_of_unknown, find_misdirection, find_route

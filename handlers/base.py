@@ -268,3 +268,15 @@ class BridgeHandler(RequestHandler):
             return
         path = scrub_quoted(self.request.path)
         logger.error("unexpected error: request_id=%s path=%s", self.request_id, path, exc_info=value)
+
+
+class UnknownResourceHandler(BridgeHandler):
+    """Whatever is not served."""
+
+    async def prepare(self) -> None:
+        """Refuse.
+
+        Raises:
+            Problem: 404, always.
+        """
+        raise Problem(404, f"not found: {self.request.method} {scrub_quoted(self.request.path)}")

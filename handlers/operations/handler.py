@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from contextlib import aclosing, suppress
 from types import NoneType
 from typing import Any
 
-from msgspec import structs
+import msgspec
+from msgspec import UNSET, structs
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError
 
-from handlers.api.control import IdentifiedHandler
-from handlers.base import METHOD_NOT_ALLOWED
+from handlers.base import METHOD_NOT_ALLOWED, STALL_SECONDS, BridgeHandler
 from handlers.bridge import Bridge
+from handlers.identity.credentials import Credentials, is_trusted
 from handlers.operations.long_response import LongResponse
 from handlers.operations.operation import (
     NOTE_HEADER,
+    PIECE_BYTES,
     SERVICE,
     Ask,
     Download,
@@ -28,8 +31,15 @@ from handlers.operations.operation import (
 )
 from handlers.operations.problems import problem_of
 from handlers.operations.query import INVALID, read_query
-from handlers.problems import Problem, ValidationProblem
-from storage.accounts.users import is_meant
+from handlers.problems import Error, Problem, Validation, ValidationProblem, database_unavailable
+from limits.headers import retry_headers
+from limits.limit import SLOT_RETRY_NS
+from limits.protection.concurrency import ConcurrencyLimit, Slot
+from resources.fields import shown
+from storage.accounts.authentication import Kind
+from storage.accounts.sign_in.single_sign_on import PersonRefusedError, Refused
+from storage.accounts.users import Identity, Role, is_meant
+from storage.mongo.database import DatabaseUnavailableError
 from storage.queries.paging import UnknownCursorError
 
 ME = "me"
@@ -43,15 +53,26 @@ ONLY_READ = "The demo company is only looked at: this cannot be done there."
 NOT_JSON = "Send JSON, with Content-Type: application/json."
 TOO_LARGE = "The request body is larger than the allowed {} bytes."
 
+TOO_MANY_REQUESTS = "You have {} requests in progress, the maximum for one user. Please try again when one has ended."
+NOT_YOUR_DEMO = "Only owners may look at the demo company."
+NO_DEMO = "There is no demo company. An owner can fill it in."
+PROXY_REFUSED = {
+    Refused.REMOVED: "Your user was removed. Please ask an owner.",
+    Refused.NAME_NOT_ALLOWED: "The name that the proxy gives you is not allowed as a username.",
+}
+
 _ENTITY_TAG = re.compile(r'(W/)?"([^"]*)"')
 
 
-class OperationHandler(IdentifiedHandler):
+class OperationHandler(BridgeHandler):
     """The operations of one path.
 
     The caller is identified when the body has been read. Who asks for a change is looked up afresh, so that nobody
-    changes anything who may no longer.
+    changes anything who may no longer. Each user has a share of the control plane, of which a request takes a part.
     """
+
+    _share: Slot | None = None
+    _unsent = 0
 
     def initialize(self, bridge: Bridge, operations: Mapping[str, Operation]) -> None:  # type: ignore[override]
         """Receive the running bridge, and the operations by method."""
@@ -119,13 +140,79 @@ class OperationHandler(IdentifiedHandler):
             self.set_header("Content-Type", "application/json")
             async with aclosing(answer.pieces) as pieces:
                 async for piece in pieces:
-                    await self.write_piece(piece)
-            await self.finish_large()
+                    self._put(piece)
+                    if self._unsent >= PIECE_BYTES:
+                        await self.send()
+            await self._finish_large()
         else:
             self._write_answer(operation, answer)
-            await self.finish_large()
+            await self._finish_large()
 
     get = post = put = patch = delete = head = run
+
+    async def authenticate(self, credentials: Credentials, *, fresh: bool = False) -> Identity:
+        """Authenticate the caller: by a token, a trusted proxy, or a session.
+
+        Raises:
+            Problem: 401 without any of them, 403 if the proxy names a user who may not sign in, 429 after too many
+                failures, 503 if the caller cannot be checked now.
+        """
+        if credentials.token is not None or (name := self._proxy_user()) is None:
+            return await super().authenticate(credentials, fresh=fresh)
+        try:
+            identity = Identity(user=await self.bridge.single_sign_on.admit_named(name))
+        except PersonRefusedError as error:
+            raise Problem(403, PROXY_REFUSED[error.why]) from error
+        except DatabaseUnavailableError as error:
+            raise database_unavailable() from error
+        self.note_use(identity, Kind.SESSION)
+        return identity
+
+    def _proxy_user(self) -> str | None:
+        """The user that a trusted proxy names; none for requests from pages of other sites."""
+        settings = self.bridge.settings
+        if not settings.auth_proxy_header or not is_trusted(self.request.remote_ip or "", settings.trusted_proxies):
+            return None
+        named = self.request.headers.get_list(settings.auth_proxy_header)
+        return named[0].strip() if len(named) == 1 and named[0].strip() and not self.is_foreign else None
+
+    async def identify(self, *, fresh: bool = False) -> None:
+        """Authenticate the caller, and count a request of their share; `fresh` bypasses the cache.
+
+        Raises:
+            Problem: 401 without a valid token, 429 with too many requests in progress, 503 if the user cannot be
+                checked now. Of the demo company: 403, the caller is no owner; 404, it is
+                not there.
+        """
+        self.set_header("Cache-Control", "no-store")
+        self.identity = await self.authenticate(self.read_credentials(), fresh=fresh)
+        self.acquire_share("user_requests", self.bridge.shares.requests, TOO_MANY_REQUESTS)
+        if (real := self.bridge.real) is not None:
+            if self.identity.user.role is not Role.OWNER:
+                raise Problem(403, NOT_YOUR_DEMO)
+            if (opened := await real.demo.open(real)) is None:
+                raise Problem(404, NO_DEMO)
+            self.bridge, self.identity = opened  # the caller goes on as the auditor of the demo company
+
+    def acquire_share(self, name: str, limit: ConcurrencyLimit, too_many: str) -> None:
+        """Take a part of the user's share, instead of what the request holds. It is given back when the request ends.
+
+        Args:
+            name: The limit in metrics.
+            limit: The limit.
+            too_many: The message when the share is used up, with `{}` for the limit.
+
+        Raises:
+            Problem: 429, the share is used up.
+        """
+        share = limit.acquire(str(self.identity.user.id))
+        if share is None:
+            self.bridge.overload.refusals.note(name)
+            raise Problem(429, too_many.format(limit.limit), retry_headers(SLOT_RETRY_NS))
+        self._release_share()
+        self._share = share
+        if self.cycle.incomplete:  # the client has left
+            self._release_share()
 
     def _find_own(self, operation: Operation, parts: dict[str, str]) -> None:
         """Put the name of the caller in the place of `me`, and check that the caller may ask for those of others.
@@ -178,17 +265,23 @@ class OperationHandler(IdentifiedHandler):
         return frozenset(tag for weak, tag in _ENTITY_TAG.findall(given) if not weak)  # a weak one never matches
 
     def _write_answer(self, operation: Operation, answer: Any) -> None:
-        version = ""
+        self.set_status(operation.success)
         if isinstance(answer, Tagged):
             for note in answer.notes if isinstance(answer, Noted) else ():
                 self.add_header(NOTE_HEADER, note)
-            answer, version = answer.value, answer.version
+            if answer.version:
+                self.set_header("ETag", f'"{answer.version}"')
+            answer = answer.value
         if operation.answer[0] is NoneType:
-            self.set_status(operation.success)
             return
         if operation.located:
             self.set_header("Location", f"{self.request.path}/{getattr(answer, operation.located)}")
-        self.write_json(answer, operation.success, version=version)
+        self.set_header("Content-Type", "application/json")
+        self._put(msgspec.json.encode(shown(answer)))
+
+    def _put(self, piece: bytes) -> None:
+        self.write(piece)
+        self._unsent += len(piece)
 
     async def _send_download(self, download: Download) -> None:
         self.set_header("Content-Type", download.content_type)
@@ -201,6 +294,36 @@ class OperationHandler(IdentifiedHandler):
                 self.write(piece)
                 await self.send()
 
+    async def send(self) -> None:
+        """Send all that is written, wait until the client has read it, and yield to other requests.
+
+        Raises:
+            StreamClosedError: the client has left, or took nothing for `STALL_SECONDS`.
+        """
+        self._unsent = 0
+        try:
+            async with asyncio.timeout(STALL_SECONDS):
+                await self.flush()
+        except TimeoutError as error:
+            self.cut()
+            raise StreamClosedError from error
+        await asyncio.sleep(0)
+
+    async def _finish_large(self) -> None:
+        """Wait until the client has read a large response: the request holds its share until then."""
+        if self._unsent >= PIECE_BYTES:
+            if not self.cycle.started:
+                self.set_header("Content-Length", str(self._unsent))
+            await self.send()
+
+    def error_body(self, problem: Problem) -> bytes:
+        """Errors are `{message, detail?, validations?}`."""
+        error = Error(problem.message)
+        if isinstance(problem, ValidationProblem):
+            error.detail = problem.detail or UNSET
+            error.validations = [Validation(*one) for one in problem.validations] or UNSET
+        return msgspec.json.encode(error)
+
     def problem_of(self, error: BaseException | None) -> Problem | None:
         """Say what cannot be done."""
         if isinstance(error, UnknownCursorError) and self._operation is not None:
@@ -210,11 +333,18 @@ class OperationHandler(IdentifiedHandler):
         return problem_of(error) or super().problem_of(error)
 
     def on_connection_close(self) -> None:
-        """The client left: nothing more is read for it."""
+        """The client left. Tornado does not finish a request whose client leaves during `prepare`."""
         super().on_connection_close()
+        if self.cycle.incomplete:
+            self.on_finish()
         self._long.leave()
 
     def on_finish(self) -> None:
-        """The response has ended."""
+        """The response has ended: give the share back."""
         super().on_finish()
+        self._release_share()
         self.bridge.lifecycle.leave(self._long)
+
+    def _release_share(self) -> None:
+        if self._share is not None:
+            self._share.release()

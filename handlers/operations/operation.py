@@ -34,6 +34,8 @@ from storage.accounts.audit import Author
 from storage.accounts.users import Identity, Role, User
 
 MAX_BODY_BYTES = 4096
+PIECE_BYTES = 256 * 1024
+"""Bytes of a response that are written before the client has to read them."""
 READING = frozenset({"GET", "HEAD"})
 
 Answer = TypeVar("Answer")

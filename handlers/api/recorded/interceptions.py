@@ -13,9 +13,8 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from handlers.api.control import PIECE_BYTES
 from handlers.api.recorded.visibility import NOT_FOR_READERS, SearchText, Sight
-from handlers.operations.operation import Ask, Download, Pieces, operation
+from handlers.operations.operation import PIECE_BYTES, Ask, Download, Pieces, operation
 from handlers.operations.query import Paged, Query
 from handlers.problems import Problem, sentence
 from intercept.ids import format_id

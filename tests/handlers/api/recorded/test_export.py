@@ -10,9 +10,9 @@ from uuid import UUID
 import pytest
 from tornado.iostream import StreamClosedError
 
-from handlers.api import control
 from handlers.api.recorded import interceptions
 from handlers.lifecycle import SHUTTING_DOWN
+from handlers.operations import handler
 from handlers.operations.problems import too_much
 from handlers.operations.query import INVALID
 from handlers.problems import DATABASE_UNAVAILABLE
@@ -193,7 +193,7 @@ async def test_only_so_many_exports_are_under_way_and_who_takes_nothing_makes_ro
         client.reset()
     await running.afresh()
     # a client that takes nothing is cut and makes room
-    monkeypatch.setattr(control, "STALL_SECONDS", 0.2)
+    monkeypatch.setattr(handler, "STALL_SECONDS", 0.2)
     await recorded_large(calls)
     client = await running.client(receive_buffer=4096)
     await client.send("GET", PATH, running.headers)

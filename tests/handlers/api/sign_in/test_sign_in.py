@@ -6,9 +6,9 @@ from ipaddress import ip_network
 
 import pytest
 
-from handlers.api.control import PROXY_REFUSED
 from handlers.api.sign_in.sign_in import CODE_OVER, FOREIGN, MAX_BODY_BYTES, NOT_JSON, TOKEN_OFF
 from handlers.base import IDENTITIES_UNAVAILABLE, SESSION_ENDED, UNIDENTIFIED, UNRECOGNISED
+from handlers.operations.handler import PROXY_REFUSED
 from runtime.process import now
 from storage.accounts.audit import COMMAND_LINE
 from storage.accounts.sign_in.single_sign_on import Refused

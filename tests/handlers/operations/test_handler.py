@@ -10,8 +10,8 @@ from uuid import UUID, uuid5
 
 import pytest
 
-from handlers.api import control
-from handlers.api.control import PIECE_BYTES
+from handlers.operations import handler
+from handlers.operations.operation import PIECE_BYTES
 from limits.protection.concurrency import DEFAULT_REQUESTS, MIN_REQUESTS
 from storage.mongo.database import DatabaseUnavailableError
 from storage.mongo.documents.rows import PAGE_BYTES
@@ -280,7 +280,7 @@ async def test_an_unread_page_holds_its_share_until_it_is_taken_or_its_client_is
     client, _ = await unread(LIST)
     client.reset()
     await until(lambda: len(running.bridge.shares.requests) == 0)
-    monkeypatch.setattr(control, "STALL_SECONDS", 0.2)
+    monkeypatch.setattr(handler, "STALL_SECONDS", 0.2)
     client, response = await unread(LIST)
     await until(lambda: len(running.bridge.shares.requests) == 0)
     assert not (await client.rest(response)).whole
