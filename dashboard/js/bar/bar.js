@@ -1,7 +1,7 @@
 /** The bar above lists and charts: time range, filters as chips. All of it is in the address. */
 
 import { html } from "htm/preact";
-import { useEffect, useMemo, useRef } from "preact/hooks";
+import { useMemo } from "preact/hooks";
 import { seesEveryone, viewOf, VIEWS } from "../frame/registry.js";
 import { go, href } from "../frame/router.js";
 import { Segmented } from "../parts/figures.js";
@@ -23,7 +23,6 @@ export function chooser({ view, params }, id = "") {
 export function Bar({ route, user, chosen, isEver, search, id, children }) {
   const { q = "" } = route.params;
   const unknown = unknownOf(route.params);
-  const openOr = useFoundCall(route);
   const choose = chooser(route, id);
   const timed = search && isTimed(q);
   const pick = (change) => choose(timed && ("range" in change || "from" in change) ? { ...change, q: withoutTimes(q) } : change);
@@ -39,7 +38,7 @@ export function Bar({ route, user, chosen, isEver, search, id, children }) {
         ${children}
       </div>
       ${unknown && html`<p class="bad" role="alert">This address asks for ${unknown}, which is no range or time zone. Shown is the range chosen here.</p>`}
-      ${search && html`<${Search} ...${search} q=${q} user=${user} onSearch=${(text) => openOr(text, () => find(text))} />`}
+      ${search && html`<${Search} ...${search} q=${q} user=${user} onSearch=${(text) => (idOf(text) ? openId(text, () => find(text)) : find(text))} />`}
     </div>
   `;
 }
@@ -55,25 +54,15 @@ export function Beside({ route: { view, params }, user }) {
   return html`<${Segmented} label="List" options=${options} value=${view} onChoose=${open} />`;
 }
 
-/** Makes what takes a search: it opens the call of an id, unless one goes elsewhere first, and does `show` with all else. */
-function useFoundCall(route) {
-  const aborter = useRef(null);
-  useEffect(() => () => aborter.current?.abort(), [route]);
-  return (text, show) => {
-    aborter.current?.abort();
-    if (!idOf(text)) return show();
-    aborter.current = new AbortController();
-    const { signal } = aborter.current;
-    const find = async () => {
-      const [call] = (await get("interceptions", { q: text, limit: 1 }, signal)).results;
-      if (call) return go(href("interceptions", call.id, { q: text }));
-      return (await get("refusals", { q: text, limit: 1 }, signal)).count ? go(href("refusals", "", { q: text })) : show();
-    };
-    return find().catch((error) => error.name === "AbortError" || show());
-  };
+/** Opens the call that has this id, or the list of refused calls where one of them has it; does `show` where neither is found. */
+async function openId(q, show) {
+  const first = (view) => get(view, { q, limit: 1 }).then(({ results }) => results[0], () => undefined);
+  const call = await first("interceptions");
+  if (call) go(href("interceptions", call.id, { q }));
+  else if (await first("refusals")) go(href("refusals", "", { q }));
+  else show();
 }
 
-const KNOWN = ["model", "provider_name", "client"];
 const STATUSES = [
   ["completed", "Completed"],
   ["failed", "Failed"],
@@ -86,35 +75,31 @@ export function useSearch(params, usual = "") {
   return useMemo(() => searchWithin(q, chosenRange(params, usual)), [q, range, from, to, tz]);
 }
 
+const NAMES = [
+  ["Model", "model"],
+  ["Provider", "provider_name"],
+  ["Client", "client"],
+];
+
 /**
- * `statuses` are pairs of value and text. `choices` draws others than those of calls; it gets what puts a value for a key into the
- * search. `usual` is the range without one in the address, all time if it is empty. `keep` are parameters that "Clear" leaves.
+ * `choices` are what else one chooses, each a label, a key and pairs of value and text. With `ofCalls` the search is one for calls, among
+ * whose names one chooses too. `usual` is the range without one in the address, all time if it is empty.
  */
-export function Filters({ route, user, usual = "", keep = [], statuses = STATUSES, choices, example = "words, model:gpt-5.5 status:failed cost:>1" }) {
+export function Filters({ route, user, usual = "", choices = [["Status", "status", STATUSES]], ofCalls = true, example = "words, model:gpt-5.5 status:failed cost:>1" }) {
   const { params } = route;
   const { q = "" } = params;
-  const known = useNames(!choices);
+  const known = useNames(ofCalls);
   const choose = chooser(route);
   const put = (key, value) => choose({ q: withTerm(q, key, value) });
-  const clear = () => go(href(route.view, "", Object.fromEntries(keep.map((name) => [name, params[name]]))));
-  const isNarrowed = Object.keys(params).some((name) => params[name] && !keep.includes(name));
+  const names = ofCalls ? NAMES.map(([label, key]) => [label, key, known[key].map((value) => [value, value])]) : [];
   const isMine = valueOf(q, "user") === "me";
   return html`
-    <${Bar} route=${route} user=${user} chosen=${chosenRange(params, usual)} isEver=${!usual} search=${{ example, known: choices ? undefined : known }}>
-      ${choices ? choices(put) : html`<${OfCalls} q=${q} statuses=${statuses} known=${known} put=${put} />`}
+    <${Bar} route=${route} user=${user} chosen=${chosenRange(params, usual)} isEver=${!usual} search=${{ example, known: ofCalls }}>
+      ${[...choices, ...names].map(([label, key, options]) => html`<${Choice} key=${key} label=${label} value=${valueOf(q, key)} options=${options} onChoose=${(value) => put(key, value)} />`)}
       ${seesEveryone(user) && html`<button type="button" aria-pressed=${isMine} onClick=${() => put("user", isMine ? "" : "me")}>Mine</button>`}
-      ${isNarrowed && html`<button type="button" class="plain" onClick=${clear}>Clear</button>`}
+      ${Object.values(params).some(Boolean) && html`<button type="button" class="plain" onClick=${() => go(href(route.view))}>Clear</button>`}
     <//>
   `;
-}
-
-/** Choices of a status, and among what was ever recorded. */
-function OfCalls({ q, statuses, known, put }) {
-  const namesOf = (key) => known[key].map((value) => [value, value]);
-  const choices = [["Status", "status", statuses], ...["Model", "Provider", "Client"].map((label, at) => [label, KNOWN[at], namesOf(KNOWN[at])])];
-  return choices
-    .filter(([, key, options]) => key !== "status" || options.length)
-    .map(([label, key, options]) => html`<${Choice} key=${key} label=${label} value=${valueOf(q, key)} options=${options} onChoose=${(value) => put(key, value)} />`);
 }
 
 /** The current value is among the options, even if it is unknown. `none` is what no value is called; empty where one is always chosen. */

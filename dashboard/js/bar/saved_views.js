@@ -3,7 +3,7 @@
 import { html } from "htm/preact";
 import { useRef, useState } from "preact/hooks";
 import { viewOf } from "../frame/registry.js";
-import { Confirm, DialogForm, Field } from "../parts/forms.js";
+import { Confirm, NewOne } from "../parts/forms.js";
 import { Pending } from "../parts/states.js";
 import { send } from "../server/api.js";
 import { useResource } from "../server/resource.js";
@@ -12,6 +12,10 @@ import { addressOf, inMenu, isSame, savedOf } from "./addresses.js";
 const MAX_VIEWS = 1000;
 const MAX_NAME = 80;
 const SAVE = "save";
+const SHARED = [
+  ["", "Only you"],
+  ["shared", "Everybody; each sees in it what they may see anyway"],
+];
 
 /** The menu; it closes by Esc, or when one clicks elsewhere. */
 export function SavedViews({ route, user }) {
@@ -70,15 +74,10 @@ function Removal({ view, onClose, onDone }) {
 
 /** The name of what is shown, and who sees it. `shown` is where one is, as it would be saved. */
 function SaveView({ shown, onClose, onDone }) {
-  const [name, setName] = useState("");
-  const [shared, setShared] = useState(false);
   const opens = [viewOf(shown.page).title, ...Object.entries(shown.query).map(([key, value]) => `${key} ${value}`)].join(", ");
-  const save = () => send("POST", "views", { name: name.trim(), shared, ...shown }).then(onDone);
-  return html`
-    <${DialogForm} title="Save view" verb="Save" save=${save} onClose=${onClose}>
-      <${Field} label="Name" value=${name} maxlength=${MAX_NAME} required onText=${setName} />
-      <label class="flow"><input type="checkbox" checked=${shared} onChange=${({ target }) => setShared(target.checked)} /> Share it with everybody; each sees in it what they may see anyway</label>
-      <p class="quiet">${`Opens ${opens}.`}</p>
-    <//>
-  `;
+  const fields = [
+    { name: "name", label: "Name", hint: `Opens ${opens}.`, maxlength: MAX_NAME, required: true },
+    { name: "shared", label: "Who finds it", options: SHARED, read: Boolean },
+  ];
+  return html`<${NewOne} title="Save view" verb="Save" fields=${fields} add=${(given) => send("POST", "views", { shared: false, ...given, ...shown }).then(onDone)} onClose=${onClose} />`;
 }

@@ -5,7 +5,7 @@ import { useRef, useState } from "preact/hooks";
 import { useKeys } from "../frame/keys.js";
 import { seesEveryone } from "../frame/registry.js";
 import { href } from "../frame/router.js";
-import { Confirm, submitting } from "../parts/forms.js";
+import { ConfirmButton, submitting } from "../parts/forms.js";
 import { Failure } from "../parts/states.js";
 import { send } from "../server/api.js";
 import { useKept } from "../server/resource.js";
@@ -18,15 +18,15 @@ const NAMES = { model: "models", provider_name: "providers", client: "clients" }
 const COUNTED = { tool: "tool", error: "error_type" };
 
 /**
- * `onSearch` is called with the whole search; `known` has values that complete a key, or is `true`, see `useKnown`. `example` says
- * what may be written.
+ * `onSearch` is called with the whole search. With `known` it is one for calls, whose keys and values are completed. `example` says what
+ * may be written.
  */
 export function Search({ q, user, onSearch, example, known }) {
   const [text, setText] = useState("");
   const [refused, setRefused] = useState(false);
   const [isUsed, setUsed] = useState(false);
   const found = useFoundToken();
-  const values = useKnown(known, user, isUsed && Boolean(known));
+  const values = useKnown(user, isUsed && known);
   const line = useRef(null);
   const all = terms(q);
   useKeys({ "/": () => line.current.focus() });
@@ -92,9 +92,9 @@ export function useNames(wanted = true) {
   return Object.fromEntries(found.map(([key, names]) => [key, (names ?? []).filter(isSearchable)]));
 }
 
-/** The values by key, added to those that are `known` already; where that is `true`, names are requested too. */
-function useKnown(known, user, isUsed) {
-  const names = useNames(isUsed && known === true);
+/** Values that complete a key, by key, once they are wanted. */
+function useKnown(user, isUsed) {
+  const names = useNames(isUsed);
   const mayList = isUsed && seesEveryone(user);
   const namesIn = (path, wanted) => useKept(wanted ? path : null, { limit: MAX_NAMES });
   const [tags, users, groups] = [namesIn("tags", isUsed), namesIn("users", mayList), namesIn("groups", mayList)];
@@ -103,7 +103,7 @@ function useKnown(known, user, isUsed) {
     return [key, (data?.groups ?? []).map(({ group }) => group[by]).filter(Boolean)];
   });
   return {
-    ...(known === true ? names : known),
+    ...names,
     tag: (tags ?? []).map((name) => `${name}=`),
     user: (users?.results ?? []).map(({ username }) => username),
     group: (groups?.results ?? []).map(({ name }) => name),
@@ -133,7 +133,6 @@ function useFoundToken() {
 }
 
 function FoundToken({ token, error, onRevoked, onClose }) {
-  const [revoking, setRevoking] = useState(false);
   if (error) return html`<${Failure} error=${error} />`;
   const { id, name, user, last_used_at: used, last_client: client, last_client_ip: address, revoked_at: revoked, expires_at: expires } = token;
   const over = revoked || (expires && Date.parse(expires) <= Date.now());
@@ -146,14 +145,13 @@ function FoundToken({ token, error, onRevoked, onClose }) {
         ${over && html`<b>${revoked ? `It was revoked ${time(revoked)}.` : `It expired ${time(expires)}.`}</b>`}
       </p>
       <p>
-        ${!over && html`<button type="button" class="danger" onClick=${() => setRevoking(true)}>Revoke</button>`}${" "}
+        ${!over &&
+        html`<${ConfirmButton} text="Revoke" title=${`Revoke ${name || "this token"}?`} act=${revoke}>
+          <p>Whatever uses <code>${id}</code> is let in no more, within seconds. This cannot be undone.</p>
+        <//>`}${" "}
         <a href=${href("interceptions", "", { q: searchFor({ token: id }) })}>Its calls</a>${" "}
         <button type="button" class="plain" onClick=${onClose}>Close</button>
       </p>
-      ${revoking &&
-      html`<${Confirm} title=${`Revoke ${name || "this token"}?`} verb="Revoke" act=${revoke} onClose=${() => setRevoking(false)}>
-        <p>Whatever uses <code>${id}</code> is let in no more, within seconds. This cannot be undone.</p>
-      <//>`}
     </section>
   `;
 }

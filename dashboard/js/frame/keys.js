@@ -34,20 +34,15 @@ function moveFocus(selector, by) {
   next?.scrollIntoView({ block: "nearest" });
 }
 
-/** The keys of a list. */
-export function listKeys(selector) {
-  const down = () => moveFocus(selector, 1);
-  const up = () => moveFocus(selector, -1);
-  return { j: down, ArrowDown: down, k: up, ArrowUp: up };
-}
-
-/** The keys of a list that shows one row opened. Returns what closes that: it goes to `address`, and the focus to the row. */
+/** The keys of a list that may show one row opened. Returns what closes that: it goes to `address`, and the focus to the row. */
 export function useOpenRow(selector, isOpen, address) {
   const close = () => {
     const row = document.querySelector(`${selector}[aria-current="true"]`);
     go(address);
     requestAnimationFrame(() => row?.focus());
   };
-  useKeys({ ...listKeys(selector), ...(isOpen ? { Escape: close } : {}) });
+  const down = () => moveFocus(selector, 1);
+  const up = () => moveFocus(selector, -1);
+  useKeys({ j: down, ArrowDown: down, k: up, ArrowUp: up, ...(isOpen ? { Escape: close } : {}) });
   return close;
 }

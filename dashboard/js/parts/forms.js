@@ -106,14 +106,14 @@ export function NewOne({ fields, initial, add, ...dialog }) {
   return html`<${DialogForm} verb="Add" ...${dialog} save=${() => add(given)}>${drawn}<//>`;
 }
 
-/** A form in a line, empty again once it was sent: `act` gets what was given. */
-export function LineForm({ fields, initial, verb, kind, disabled, act }) {
+/** A form in a line: `act` gets what was given. It is empty again once that was sent, unless it `keeps` it. */
+export function LineForm({ fields, initial, verb, disabled, keeps = false, act }) {
   const { drawn, given, reset } = useFields(fields, initial);
   const { busy, error, run } = useChange();
   return html`
-    <form class="form across stack" onSubmit=${submitting(() => run(() => act(given).then(reset)))}>
+    <form class="form across stack" onSubmit=${submitting(() => run(() => act(given).then(() => keeps || reset())))}>
       ${drawn}
-      <button type="submit" class=${kind} disabled=${busy || disabled}>${verb}</button>
+      <button type="submit" disabled=${busy || disabled}>${verb}</button>
     </form>
     ${error && html`<${Failure} error=${error} />`}
   `;
@@ -160,11 +160,19 @@ export function Addition({ what, path, fields, initial, onAdded }) {
   `;
 }
 
-/** Removes something for good, after a last question; children say what that means. `what` is as in "this group". */
-export function Removal({ what, title, remove, onStale, children }) {
+/**
+ * A button of danger that asks a last question; children say what will happen. `text` is what it says, `name` what it is called to who
+ * cannot see where it stands, `verb` what the question's button says.
+ */
+export function ConfirmButton({ text, name, verb = text, ...question }) {
   const [isOpen, setOpen] = useState(false);
   return html`
-    <section><button type="button" class="danger" onClick=${() => setOpen(true)}>Remove ${what}</button></section>
-    ${isOpen && html`<${Confirm} title=${title} verb="Remove" act=${remove} onClose=${() => setOpen(false)} onStale=${onStale}>${children}<//>`}
+    <button type="button" class="danger" aria-label=${name} onClick=${() => setOpen(true)}>${text}</button>
+    ${isOpen && html`<${Confirm} verb=${verb} ...${question} onClose=${() => setOpen(false)} />`}
   `;
+}
+
+/** Removes something for good, after a last question; children say what that means. `what` is as in "this group". */
+export function Removal({ what, remove, ...question }) {
+  return html`<section><${ConfirmButton} text=${`Remove ${what}`} verb="Remove" act=${remove} ...${question} /></section>`;
 }

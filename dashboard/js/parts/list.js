@@ -16,26 +16,26 @@ export function Toolbar({ says, children }) {
  * A list of things with an address each; the one that is open is beside it.
  *
  * @param {string} view the view of their addresses; `kept` are parameters that stay when another one is opened.
- * @param {string} columns of the grid that each row is.
+ * @param {string} kind the class of its rows; `columns` of the grid that each row is, where the class does not say them.
  * @param {(one: Object) => {id: string, key: string, cells: Object[]}} rowOf what a row shows.
  * @param {string} chosen the id that is open, in any case, or its key; `heads` are what its columns are called.
  * @param {(close: () => void) => Object} pane draws the open one.
  */
-export function List({ view, label, columns, heads, rows, rowOf, chosen, kept = {}, pane, children }) {
+export function List({ view, label, kind = "line", columns, heads, rows, rowOf, chosen = "", kept = {}, pane, children }) {
   const close = useOpenRow(".rows a.row", chosen, href(view, "", kept));
   const row = (one) => {
     const { id, key = id, cells } = rowOf(one);
     const isChosen = [id.toLowerCase(), key].includes(chosen.toLowerCase());
     return html`
       <li key=${key}>
-        <a class="row line" href=${href(view, id, kept)} data-name=${id} aria-current=${isChosen ? "true" : undefined}>${cells}</a>
+        <a class="row ${kind}" href=${href(view, id, kept)} data-name=${id} aria-current=${isChosen ? "true" : undefined}>${cells}</a>
       </li>
     `;
   };
   return html`
     <div class="split" data-open=${chosen ? "" : undefined}>
-      <section class="list" aria-label=${label} style=${{ "--columns": columns }}>
-        ${heads && rows.length > 0 && html`<div class="row line head" aria-hidden="true">${heads}</div>`}
+      <section class="list" aria-label=${label} style=${columns && { "--columns": columns }}>
+        ${heads && html`<div class="row ${kind} head" aria-hidden="true">${heads}</div>`}
         <ol class="rows">${rows.map(row)}</ol>
         ${children}
       </section>

@@ -71,10 +71,11 @@ export function useKept(path, params = {}) {
  * @param {Object} params
  * @param {string} cursor the parameter that takes the last id; `offset` takes how many there are.
  * @param {number} limit the size of a page.
- * @param {{withProgress?: boolean, every?: number}} options `withProgress`: a page may take long, and `progress` says meanwhile how
- *   far it is. `every`: load the first page again after so many milliseconds, while it is the only one; 0 is never.
+ * @param {{withProgress?: boolean, every?: number, read?: Function}} options `withProgress`: a page may take long, and `progress` says meanwhile how
+ *   far it is. `every`: load the first page again after so many milliseconds, while it is the only one; 0 is never. `read` makes
+ *   a page, which has `results`, of a response that is none.
  */
-export function usePages(path, params, cursor, limit, { withProgress = false, every = 0 } = {}) {
+export function usePages(path, params, cursor, limit, { withProgress = false, every = 0, read = (page) => page } = {}) {
   const empty = { rows: [], count: null, rest: {}, error: null, loading: true, done: false, progress: null };
   const [state, setState] = useState(empty);
   const [reloads, setReloads] = useState(0);
@@ -91,7 +92,8 @@ export function usePages(path, params, cursor, limit, { withProgress = false, ev
     const onProgress = (progress) => signal.aborted || setState((before) => ({ ...before, progress }));
     const query = { ...params, limit, [cursor]: behind };
     (withProgress ? getWithProgress(path, query, signal, onProgress) : get(path, query, signal)).then(
-      ({ count, results, ...rest }) => {
+      (response) => {
+        const { count, results, ...rest } = read(response);
         const known = new Set(rows.map(idOf));
         const all = [...rows, ...results.filter((row) => !known.has(idOf(row)))];
         setState({ ...empty, rows: all, count, rest, loading: false, done: results.length < limit && !nextOf(rest) });

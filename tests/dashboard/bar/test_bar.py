@@ -93,7 +93,7 @@ def save(page, name, *, shared=False):
     assert page.focused() in {"Name", ""}
     field.send_keys(name)
     if shared:
-        page.click("dialog input[type=checkbox]")
+        page.choose("Who finds it", "Everybody; each sees in it what they may see anyway", "dialog")
     page.click("dialog button", "Save")
     page.gone("dialog")
     page.find(".saved [role=status]", f"Saved as “{name}”.")
@@ -138,7 +138,7 @@ def test_a_pasted_password_is_found_by_a_word_and_a_leaked_token_is_revoked(page
     page.open("interceptions", owner)
     page.find("#q").send_keys(f"password {name}\n")
     page.shows("a.row .place mark", ["password"])
-    assert page.find("a.row").get_attribute("data-id") == pasted
+    assert page.find("a.row").get_attribute("data-name") == pasted
     assert page.find(".toolbar [role=status]").text == "1 call found"
     assert page.axe(axe) == []
     page.overwrite("#q", f"{token}\n")

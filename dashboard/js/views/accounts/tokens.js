@@ -4,7 +4,7 @@ import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { searchFor } from "../../bar/query.js";
 import { href } from "../../frame/router.js";
-import { Addition, Confirm } from "../../parts/forms.js";
+import { Addition, ConfirmButton } from "../../parts/forms.js";
 import { End } from "../../parts/list.js";
 import { Created } from "../../parts/texts.js";
 import { onSignedOut, send } from "../../server/api.js";
@@ -52,12 +52,11 @@ export function Tokens({ of, params = {}, mayChange, rules, onChanged = () => {}
     unseen.set(path, token);
     setShown(token);
   };
-  const [revoking, setRevoking] = useState(null);
   const changed = () => {
     pages.reload();
     onChanged();
   };
-  const revoke = () => send("DELETE", `${path}/${encodeURIComponent(revoking.id)}`).then(changed);
+  const revoke = (id) => send("DELETE", `${path}/${encodeURIComponent(id)}`).then(changed);
   return html`
     <div class="token-list">
       ${mayChange && html`<${NewToken} path=${path} rules=${rules} onCreated=${(token) => (setCreated(token), changed())} />`}
@@ -68,30 +67,30 @@ export function Tokens({ of, params = {}, mayChange, rules, onChanged = () => {}
         <//>
       `}
       <ul class="rows" aria-label="Tokens">
-        ${pages.rows.map((token) => html`<${Row} key=${token.id} token=${token} figures=${figures} params=${params} onRevoke=${mayChange && (() => setRevoking(token))} />`)}
+        ${pages.rows.map((token) => html`<${Row} key=${token.id} token=${token} figures=${figures} params=${params} revoke=${mayChange && (() => revoke(token.id))} />`)}
       </ul>
       <${End} pages=${pages}><p class="quiet">No tokens yet. Create one to sign in.</p><//>
     </div>
-    ${revoking &&
-    html`
-      <${Confirm} title=${`Revoke ${called(revoking)}?`} verb="Revoke" act=${revoke} onClose=${() => setRevoking(null)}>
-        <p>
-          Whatever uses <code>${revoking.id}</code> is let in no more, within seconds. If it is the one that you signed in with, you are
-          signed out. This cannot be undone.
-        </p>
-      <//>
-    `}
   `;
 }
 
-function Row({ token, figures, params, onRevoke }) {
+function Row({ token, figures, params, revoke }) {
   const { id, expires_at: expires, revoked_at: revoked, last_used_at: used } = token;
   const over = Boolean(revoked) || (expires !== null && Date.parse(expires) <= Date.now());
   return html`
     <li class="token ${over ? "over" : ""}">
       <b>${called(token)}</b>
       <span class="quiet"><code>${id}</code> ${since(token, over)}</span>
-      ${onRevoke && !over && html`<button type="button" class="danger" aria-label=${`Revoke ${called(token)}`} onClick=${onRevoke}>Revoke</button>`}
+      ${revoke &&
+      !over &&
+      html`
+        <${ConfirmButton} text="Revoke" name=${`Revoke ${called(token)}`} title=${`Revoke ${called(token)}?`} act=${revoke}>
+          <p>
+            Whatever uses <code>${id}</code> is let in no more, within seconds. If it is the one that you signed in with, you are signed
+            out. This cannot be undone.
+          </p>
+        <//>
+      `}
       <${Figures} figures=${figures} id=${id} terms=${{ token: id }} used=${used} params=${params} />
     </li>
   `;

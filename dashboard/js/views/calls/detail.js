@@ -69,18 +69,21 @@ function Tries({ tries }) {
 export function Said({ interception }) {
   const { user_prompts: prompts, model_thoughts: thoughts, response, tool_usages: tools } = interception;
   return html`
-    ${prompts.map(
-      ({ id, prompt, metadata }) => html`<section class="said-by user" key=${id}><h3>Prompt<${Cut} metadata=${metadata} />${metadata.synthetic && html` <small>written by the client</small>`}</h3><${Text} text=${prompt} metadata=${metadata} /></section>`,
-    )}
-    ${thoughts.map(
-      ({ id, content, metadata }) =>
-        html`<section class="said-by model" key=${id}><h3>${words(metadata.source ?? "thought")}<${Cut} metadata=${metadata} /></h3><${Text} text=${content} metadata=${metadata} /></section>`,
-    )}
-    ${response && html`<section class="said-by response"><h3>Response<${Cut} metadata=${response.metadata} /></h3><${Text} text=${response.text} metadata=${response.metadata} as=${Long} /></section>`}
-    ${tools.map(
-      ({ id, tool, input, metadata, result }) =>
-        html`<section class="said-by tool" key=${id}><h3>Tool call <code>${tool}</code><${Cut} metadata=${metadata} /><${Outcome} result=${result} /></h3><${Text} text=${input} metadata=${metadata} as=${Json} /></section>`,
-    )}
+    ${prompts.map(({ id, prompt, metadata }) => html`<${SaidBy} key=${id} who="user" title="Prompt" text=${prompt} metadata=${metadata}>${metadata.synthetic && html` <small>written by the client</small>`}<//>`)}
+    ${thoughts.map(({ id, content, metadata }) => html`<${SaidBy} key=${id} who="model" title=${words(metadata.source ?? "thought")} text=${content} metadata=${metadata} />`)}
+    ${response && html`<${SaidBy} who="response" title="Response" text=${response.text} metadata=${response.metadata} as=${Long} />`}
+    ${tools.map(({ id, tool, input, metadata, result }) => html`<${SaidBy} key=${id} who="tool" title=${html`Tool call <code>${tool}</code>`} text=${input} metadata=${metadata} as=${Json}>${result && html` <${Outcome} result=${result} />`}<//>`)}
+  `;
+}
+
+/** A text with its title; children stand behind that. `as` draws it. */
+function SaidBy({ who, title, text, metadata: { truncated, recording, withheld, removed }, as = Plain, children }) {
+  const missing = [withheld && "Not for your role.", removed && "Removed: its retention is over.", recording && !text && "Not recorded, as a policy says."].find(Boolean);
+  return html`
+    <section class="said-by ${who}">
+      <h3>${title}${truncated && html` <small>cut</small>`}${recording && html` <small>${recording}</small>`}${children}</h3>
+      ${missing ? html`<p class="quiet">${missing}</p>` : html`<${recording === "hashed" ? Plain : as} text=${text} />`}
+    </section>
   `;
 }
 
@@ -98,20 +101,12 @@ export function What({ interception: { user_prompts: prompts, tool_usages: tools
 /** A tool call in a line: what it was called with, and how large its result is. */
 function Called({ usage }) {
   const { tool, result } = usage;
-  return html`<span class="tool"><code>${tool}</code> ${argumentOf(usage)}${result && html` <small class=${result.is_error ? "bad" : "quiet"}>→ ${outcomeOf(result)}</small>`}</span> `;
+  return html`<span class="tool"><code>${tool}</code> ${argumentOf(usage)}${result && html` → <${Outcome} result=${result} />`}</span> `;
 }
 
 /** How a tool call ended, as far as the next request said. */
 function Outcome({ result }) {
-  if (!result) return null;
-  return html` <small class=${result.is_error ? "bad" : ""}>${outcomeOf(result)}</small>`;
-}
-
-function Text({ text, metadata, as = Plain }) {
-  if (metadata.withheld) return html`<p class="quiet">Not for your role.</p>`;
-  if (metadata.removed) return html`<p class="quiet">Removed: its retention is over.</p>`;
-  if (metadata.recording && !text) return html`<p class="quiet">Not recorded, as a policy says.</p>`;
-  return html`<${metadata.recording === "hashed" ? Plain : as} text=${text} />`;
+  return html`<small class=${result.is_error ? "bad" : "quiet"}>${outcomeOf(result)}</small>`;
 }
 
 function Plain({ text }) {
@@ -121,10 +116,6 @@ function Plain({ text }) {
 /** What may be long has a height of its own. */
 function Long({ text }) {
   return html`<p class="text long" tabindex="0">${text}</p>`;
-}
-
-function Cut({ metadata }) {
-  return html`${metadata.truncated && html` <small>cut</small>`}${metadata.recording && html` <small>${metadata.recording}</small>`}`;
 }
 
 const FACTS = [

@@ -20,7 +20,7 @@ export default function Errors({ route, user }) {
   const search = useSearch(params, USUAL);
   const pages = usePages("errors", { q: search, from: EPOCH }, "offset", PAGE, { withProgress: true });
   return html`
-    <${Filters} route=${route} user=${user} usual=${USUAL} statuses=${[]} example="words, user:me http:429 model:gpt-5.5" />
+    <${Filters} route=${route} user=${user} usual=${USUAL} choices=${[]} example="words, user:me http:429 model:gpt-5.5" />
     <${Toolbar} says=${saidOf(pages)} />
     <ol class="rows" aria-label="Errors, the most frequent first">
       ${pages.rows.map((row) => html`<${Row} key=${row.example_id} error=${row} params=${params} mayLook=${seesEverything(user)} />`)}

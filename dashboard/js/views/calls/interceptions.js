@@ -4,10 +4,9 @@ import { html } from "htm/preact";
 import { useMemo, useState } from "preact/hooks";
 import { Filters, useSearch } from "../../bar/bar.js";
 import { valueOf, withTerm } from "../../bar/query.js";
-import { useOpenRow } from "../../frame/keys.js";
 import { href } from "../../frame/router.js";
 import { costOf, Status, usageOf, UsageShort } from "../../parts/figures.js";
-import { End, Nothing, Toolbar } from "../../parts/list.js";
+import { End, List, Nothing, Toolbar } from "../../parts/list.js";
 import { address } from "../../server/api.js";
 import { usePages, useResource } from "../../server/resource.js";
 import { between, duration, plural, time, UNKNOWN, usd } from "../../text/format.js";
@@ -15,37 +14,35 @@ import { problemOf } from "../../text/vocabulary.js";
 import { Detail, What } from "./detail.js";
 
 const PAGE = 50;
-const LINKS = ".rows a.row";
 const LIVE_MS = 3000;
 const NONE = html`No call that you may see fits this search. Calls under way are found with <code>status:in_flight</code>.`;
 const NO_CALLS = html`<p>Every call that goes through the bridge appears here. <a href=${href("connect")}>Connect a client</a> and make one.</p>`;
 
-export default function Interceptions({ route, user }) {
-  const kept = href("interceptions", "", route.params).split("?")[1] ?? "";
-  const sought = useSearch(route.params);
+const HEADS = html`
+  <span class="at">Time</span><span class="user">User</span><span class="model">Model</span>
+  <span class="prompt">Prompt</span><span class="client">Client</span><span class="usage number">Tokens</span>
+  <span class="cost number">Cost</span><span class="took number">Took</span><span class="state">State</span>
+`;
+
+export default function Interceptions({ route: { id: chosen, params }, route, user }) {
+  const sought = useSearch(params);
   const [live, setLive] = useState(false);
   const every = live ? LIVE_MS : 0;
   const pages = usePages("interceptions", { q: sought }, "after_id", PAGE, { every });
   // A search without a status finds what has ended.
   const running = useResource(live && !valueOf(sought, "status") ? "interceptions" : null, { q: withTerm(sought, "status", "in_flight"), limit: PAGE }, { every });
   const rows = live ? [...(running.data?.results ?? []).filter(({ id }) => !pages.rows.some((row) => row.id === id)), ...pages.rows] : pages.rows;
-  const close = useOpenRow(LINKS, route.id, href("interceptions", "", route.params));
+  const rowOf = (row) => ({ id: row.id, cells: html`<${Cells} interception=${row} />` });
+  const pane = (close) => html`<${Detail} key=${chosen} id=${chosen} fresh=${rows.find(({ id }) => id === chosen)} onClose=${close} />`;
   return html`
     <${Filters} route=${route} user=${user} />
     <${Toolbar} says=${countOf(pages, sought)}>
       <button type="button" aria-pressed=${live} onClick=${() => setLive(!live)}>Live</button>
       <${Export} q=${sought} />
     <//>
-    <div class="split" data-open=${route.id ? "" : undefined}>
-      <section class="list" aria-label="Calls">
-        <${RowHead} />
-        <ol class="rows">
-          ${rows.map((row) => html`<${Row} key=${row.id} interception=${row} search=${kept} chosen=${row.id === route.id} />`)}
-        </ol>
-        <${End} pages=${pages}>${!rows.length && html`<${Nothing} isNarrowed=${sought} view="interceptions" none=${NONE} title="No calls yet">${NO_CALLS}<//>`}<//>
-      </section>
-      ${route.id && html`<${Detail} key=${route.id} id=${route.id} fresh=${rows.find(({ id }) => id === route.id)} onClose=${close} />`}
-    </div>
+    <${List} view="interceptions" label="Calls" kind="call" heads=${HEADS} rows=${rows} rowOf=${rowOf} chosen=${chosen} kept=${params} pane=${pane}>
+      <${End} pages=${pages}>${!rows.length && html`<${Nothing} isNarrowed=${sought} view="interceptions" none=${NONE} title="No calls yet">${NO_CALLS}<//>`}<//>
+    <//>
   `;
 }
 
@@ -64,42 +61,27 @@ function Export({ q }) {
 
 const WHERE = { user_prompts: "prompt", tool_usages: "tool", model_thoughts: "thought", response: "response", error: "error" };
 
-/** What the columns are; a row says the same to whom cannot see it. */
-function RowHead() {
-  return html`
-    <div class="row call head" aria-hidden="true">
-      <span class="at">Time</span><span class="user">User</span><span class="model">Model</span>
-      <span class="prompt">Prompt</span><span class="client">Client</span><span class="usage number">Tokens</span>
-      <span class="cost number">Cost</span><span class="took number">Took</span><span class="state">State</span>
-    </div>
-  `;
-}
-
 /** It is drawn again only where it changed: a list may be long. */
-function Row({ interception, search, chosen }) {
-  return useMemo(() => drawn(interception, search, chosen), [interception, search, chosen]);
+function Cells({ interception }) {
+  return useMemo(() => cellsOf(interception), [interception]);
 }
 
-function drawn(interception, search, chosen) {
-  const { id, initiator, model, client, started_at: started, ended_at: ended } = interception;
+function cellsOf(interception) {
+  const { initiator, model, client, started_at: started, ended_at: ended } = interception;
   const problem = problemOf(interception);
   const places = interception.matches ?? [];
   return html`
-    <li>
-      <a class="row call" href=${href("interceptions", id) + (search && `?${search}`)} data-id=${id} aria-current=${chosen ? "true" : undefined}>
-        <span class="at quiet">${time(started)}</span>
-        <span class="user">${initiator.username}</span>
-        <span class="model">${model}</span>
-        <span class="prompt"><${What} interception=${interception} brief /></span>
-        <span class="client quiet">${client}</span>
-        <${UsageShort} usage=${usageOf(interception)} />
-        <span class="cost number">${usd(costOf(interception))}</span>
-        <span class="took number">${ended ? duration(between(started, ended)) : UNKNOWN}</span>
-        <span class="state"><${Status} interception=${interception} marked=${["completed", "failed"]} /></span>
-        ${places.length > 0 && html`<${Place} place=${places[0]} more=${places.length - 1} />`}
-        ${problem && html`<span class="problem bad" title=${problem}>${problem}</span>`}
-      </a>
-    </li>
+    <span class="at quiet">${time(started)}</span>
+    <span class="user">${initiator.username}</span>
+    <span class="model">${model}</span>
+    <span class="prompt"><${What} interception=${interception} brief /></span>
+    <span class="client quiet">${client}</span>
+    <${UsageShort} usage=${usageOf(interception)} />
+    <span class="cost number">${usd(costOf(interception))}</span>
+    <span class="took number">${ended ? duration(between(started, ended)) : UNKNOWN}</span>
+    <span class="state"><${Status} interception=${interception} marked=${["completed", "failed"]} /></span>
+    ${places.length > 0 && html`<${Place} place=${places[0]} more=${places.length - 1} />`}
+    ${problem && html`<span class="problem bad" title=${problem}>${problem}</span>`}
   `;
 }
 

@@ -1,8 +1,7 @@
 /** Calls that the bridge refused, newest first, with the reason of each. */
 
 import { html } from "htm/preact";
-import { Choice, Filters, useSearch } from "../../bar/bar.js";
-import { valueOf } from "../../bar/query.js";
+import { Filters, useSearch } from "../../bar/bar.js";
 import { seesEverything } from "../../frame/registry.js";
 import { href } from "../../frame/router.js";
 import { End, Nothing, Toolbar } from "../../parts/list.js";
@@ -13,12 +12,10 @@ import { reasonOf, ruleTitles, titleOf } from "../../text/vocabulary.js";
 const PAGE = 100;
 
 export default function Refusals({ route, user }) {
-  const { q = "" } = route.params;
   const sought = useSearch(route.params);
   const pages = usePages("refusals", { q: sought }, "after_id", PAGE);
-  const choices = (put) => html`<${Choice} label="Reason" value=${valueOf(q, "rule")} options=${ruleTitles()} onChoose=${(rule) => put("rule", rule)} />`;
   return html`
-    <${Filters} route=${route} user=${user} choices=${choices} example="rule:rate provider:openai status:429" />
+    <${Filters} route=${route} user=${user} choices=${[["Reason", "rule", ruleTitles()]]} ofCalls=${false} example="rule:rate provider:openai status:429" />
     <${Toolbar} says=${`${pages.count === null ? "" : plural(pages.count, "row")}${sought ? " found" : ""}`} />
     <ol class="rows" aria-label="Refused calls, newest first">
       ${pages.rows.map((refusal) => html`<${Row} key=${refusal.id} refusal=${refusal} user=${user} />`)}

@@ -3,7 +3,7 @@
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { go, href } from "../../frame/router.js";
-import { Confirm, NewOne, submitting } from "../../parts/forms.js";
+import { ConfirmButton, NewOne, submitting } from "../../parts/forms.js";
 import { End, List, Pane, Toolbar } from "../../parts/list.js";
 import { Failure, Pending } from "../../parts/states.js";
 import { sendVersioned } from "../../server/api.js";
@@ -90,7 +90,6 @@ function PolicyPane({ at, me, onClose, onChanged }) {
 function Editor({ kept, path, shared, onChanged, onStale }) {
   const before = policyText(kept.data);
   const [text, setText] = useState(before);
-  const [removing, setRemoving] = useState(false);
   const [isOpen, setOpen] = useState(false);
   const { busy, error, run } = useChange();
   const policy = policyOf(text);
@@ -110,10 +109,9 @@ function Editor({ kept, path, shared, onChanged, onStale }) {
       ${error && html`<${Failure} error=${error} retry=${error.status === 412 ? onStale : undefined} />`}
       <div class="buttons flow">
         <span role="status" class="quiet grow">${kept.notes && text === before ? `Saved. ${kept.notes}` : ""}</span>
-        ${before !== "{}" && html`<button type="button" class="danger" disabled=${busy} onClick=${() => setRemoving(true)}>Remove</button>`}
+        ${before !== "{}" && html`<${ConfirmButton} text="Remove" title="Remove this policy?" act=${remove} onStale=${onStale}><p>It restricts nobody any more, on every server within seconds. What other policies say still holds.</p><//>`}
         <button type="submit" class="primary" disabled=${busy || !policy || text === before}>Save</button>
       </div>
     </form>
-    ${removing && html`<${Confirm} title="Remove this policy?" verb="Remove" act=${remove} onClose=${() => setRemoving(false)} onStale=${onStale}><p>It restricts nobody any more, on every server within seconds. What other policies say still holds.</p><//>`}
   `;
 }

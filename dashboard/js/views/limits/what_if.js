@@ -5,10 +5,8 @@ import { useState } from "preact/hooks";
 import { rangeText, timesOf } from "../../bar/range.js";
 import { href } from "../../frame/router.js";
 import { Table } from "../../parts/figures.js";
-import { submitting, useFields } from "../../parts/forms.js";
-import { Failure } from "../../parts/states.js";
+import { LineForm } from "../../parts/forms.js";
 import { address, requestWithProgress } from "../../server/api.js";
-import { useChange } from "../../server/resource.js";
 import { duration, plural, time, UNKNOWN, whole } from "../../text/format.js";
 import { numberOr } from "./policy_form.js";
 
@@ -27,7 +25,7 @@ const FIELDS = [
   { name: "q", label: "Of calls that match", placeholder: "tag:project=apollo", autocapitalize: "off" },
 ];
 
-/** What is asked with what was given; null where that proposes nothing. */
+/** What is asked with what was given. */
 function proposalOf({ concurrency, rate, tokens, budget, allow, deny, q }) {
   const each = {
     ...(concurrency && { concurrency }),
@@ -36,18 +34,14 @@ function proposalOf({ concurrency, rate, tokens, budget, allow, deny, q }) {
     ...(budget && { budget: { usd: budget, period: "day" } }),
   };
   const limits = Object.keys(each).length ? { limits: { each_member: each } } : {};
-  const models = allow || deny ? { models: { allow, deny } } : {};
-  return limits.limits || models.models ? { ...limits, ...models, q } : null;
+  return { ...limits, ...((allow || deny) && { models: { allow, deny } }), q };
 }
 
 /** Of calls between two times of the API, told in the zone `tz`. */
 export function WhatIf({ from, to, tz }) {
-  const { drawn, given } = useFields(FIELDS);
-  const { busy, error, run } = useChange();
   const [{ result, share }, setState] = useState({});
-  const proposal = proposalOf(given);
-  const ask = async () => {
-    const options = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ from, to, ...proposal }) };
+  const ask = async (given) => {
+    const options = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ from, to, ...proposalOf(given) }) };
     setState({});
     setState({ result: await requestWithProgress(address("limits/what-if"), options, (progress) => setState(progress)) });
   };
@@ -55,12 +49,8 @@ export function WhatIf({ from, to, tz }) {
     <section class="card apart what-if">
       <h2>What if</h2>
       <p class="quiet">Which calls of ${rangeText(timesOf({ from, to }), tz)} other limits of each user, or other models, would have refused. Nothing is changed.</p>
-      <form class="form across stack" onSubmit=${submitting(() => run(ask))}>
-        ${drawn}
-        <button type="submit" disabled=${busy || !proposal}>Work it out</button>
-      </form>
-      ${busy && share !== undefined && html`<p><progress value=${share} aria-label="Calls looked at"></progress></p>`}
-      ${error && html`<${Failure} error=${error} />`}
+      <${LineForm} fields=${FIELDS} verb="Work it out" keeps act=${ask} />
+      ${share !== undefined && html`<p><progress value=${share} aria-label="Calls looked at"></progress></p>`}
       ${result && html`<${Result} result=${result} />`}
     </section>
   `;

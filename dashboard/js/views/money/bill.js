@@ -4,7 +4,7 @@ import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
 import { go, href } from "../../frame/router.js";
 import { Table } from "../../parts/figures.js";
-import { submitting, useFields } from "../../parts/forms.js";
+import { LineForm } from "../../parts/forms.js";
 import { Toolbar } from "../../parts/list.js";
 import { Failure, Loading } from "../../parts/states.js";
 import { send, sendForFile } from "../../server/api.js";
@@ -36,6 +36,11 @@ function Comparison({ params }) {
   const body = { provider, from, to, names: name ? name.split(/[\s,]+/) : [] };
   const compare = () => run(async () => setData(await send("POST", PATH, body)));
   const save = () => run(() => sendForFile(`${PATH}?format=csv`, body, `${provider}-${data.from}.csv`));
+  const ask = async (given) => {
+    const address = href("bill", "", given);
+    if (address === location.hash) compare();
+    else go(address);
+  };
   useEffect(() => {
     if (provider) compare();
   }, []);
@@ -43,26 +48,11 @@ function Comparison({ params }) {
     <section class="card">
       <h2>Compare with the bill</h2>
       <p class="quiet">What is recorded beside what the provider reports and bills, by day and model, in UTC; of this month without a first day, until today without a last one. Its reports are read now, which may take a while.</p>
-      <${Form} params=${params} busy=${busy} onAgain=${compare} />
+      <${LineForm} fields=${FIELDS} initial=${{ provider: PROVIDERS[0][0], ...params }} verb="Compare" disabled=${busy} keeps act=${ask} />
     </section>
     ${busy && html`<${Loading} what="Reading the reports" />`}
     ${error && !busy && html`<${Failure} error=${error} retry=${compare} />`}
     ${data && !busy && !error && html`<${Rows} compared=${data} differing=${differing} onDiffering=${setDiffering} onSave=${save} />`}
-  `;
-}
-
-function Form({ params, busy, onAgain }) {
-  const { drawn, given } = useFields(FIELDS, { provider: PROVIDERS[0][0], ...params });
-  const submit = submitting(() => {
-    const address = href("bill", "", given);
-    if (address === location.hash) onAgain();
-    else go(address);
-  });
-  return html`
-    <form class="form across stack" onSubmit=${submit}>
-      ${drawn}
-      <button type="submit" disabled=${busy}>Compare</button>
-    </form>
   `;
 }
 

@@ -4,10 +4,10 @@ import { html } from "htm/preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { href } from "../../frame/router.js";
 import { costOf, Status, UsageFigures, usageOf, UsageShort } from "../../parts/figures.js";
-import { Empty, Failure, Loading } from "../../parts/states.js";
+import { End } from "../../parts/list.js";
+import { Empty } from "../../parts/states.js";
 import { CopyButton } from "../../parts/texts.js";
-import { get } from "../../server/api.js";
-import { useResource } from "../../server/resource.js";
+import { usePages, useResource } from "../../server/resource.js";
 import { between, duration, plural, short, time, usd, whole } from "../../text/format.js";
 import { cacheLine, lossOf } from "../../text/prompt_cache.js";
 import { CacheBreak, Said, What } from "../calls/detail.js";
@@ -17,31 +17,21 @@ const PAGE = 10;
 
 export function Session({ id }) {
   const path = `sessions/${encodeURIComponent(id)}`;
-  const [state, setState] = useState({ session: null, threads: [], more: false, error: null, loading: true });
+  const pages = usePages(path, {}, "after_thread_id", PAGE, { read: ({ thread_page: { results }, ...session }) => ({ results, session }) });
   const [chosen, setChosen] = useState("");
-  const { data: timeline } = useResource(state.session && `${path}/timeline`);
-  const load = async (after, threads) => {
-    setState((before) => ({ ...before, loading: true, error: null }));
-    try {
-      const { thread_page: page, ...session } = await get(path, { limit: PAGE, after_thread_id: after });
-      setState({ session, threads: [...threads, ...page.results], more: page.more, error: null, loading: false });
-    } catch (error) {
-      setState((before) => ({ ...before, error, loading: false }));
-    }
-  };
-  const again = () => load(state.threads.at(-1)?.id, state.threads);
-  useEffect(() => {
-    load(undefined, []);
-  }, []);
-  const { session, threads, error } = state;
+  const { session } = pages.rest;
+  const { data: timeline } = useResource(session ? `${path}/timeline` : null);
   // It may be in a thread that is not loaded yet.
-  const isMissing = Boolean(chosen) && !threads.some(({ interceptions }) => interceptions.some((step) => step.id === chosen));
+  const isMissing = Boolean(chosen) && !pages.rows.some(({ interceptions }) => interceptions.some((step) => step.id === chosen));
   useEffect(() => {
-    if (isMissing && state.more && !state.loading && !error) again();
-  }, [isMissing, state.more, state.loading]);
+    if (isMissing) pages.more();
+  });
   useEffect(() => {
     if (chosen && !isMissing) document.getElementById(`step-${chosen}`)?.scrollIntoView({ block: "center" });
   }, [chosen, isMissing]);
+  if (pages.error?.status === 404) {
+    return html`<${Empty} title="There is no such session"><p>It belongs to another user, its retention is over, or its calls have not ended yet.</p><//>`;
+  }
   const loops = new Map((timeline?.loops ?? []).map((loop) => [loop.interception_ids[0], loop]));
   const calls = new Map((timeline?.calls ?? []).map((call) => [call.id, call]));
   return html`
@@ -51,17 +41,9 @@ export function Session({ id }) {
       ${timeline?.later_session_id && html`<a href=${href("sessions", timeline.later_session_id)}>Later</a>`}
     </nav>
     ${session && html`<${Head} session=${session} timeline=${timeline} onChoose=${setChosen} />`}
-    ${threads.map((thread) => html`<${Thread} key=${thread.id} thread=${thread} chosen=${chosen} loops=${loops} calls=${calls} />`)}
-    <div class="end">
-      ${error && (error.status === 404 ? html`<${Missing} />` : html`<${Failure} error=${error} retry=${again} />`)}
-      ${state.loading && html`<${Loading} />`}
-      ${state.more && !state.loading && html`<button type="button" onClick=${again}>More threads</button>`}
-    </div>
+    ${pages.rows.map((thread) => html`<${Thread} key=${thread.id} thread=${thread} chosen=${chosen} loops=${loops} calls=${calls} />`)}
+    <${End} pages=${pages} />
   `;
-}
-
-function Missing() {
-  return html`<${Empty} title="There is no such session"><p>It belongs to another user, its retention is over, or its calls have not ended yet.</p><//>`;
 }
 
 function Head({ session, timeline, onChoose }) {

@@ -3,9 +3,8 @@
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { Choice, chooser, Filters, useSearch } from "../../bar/bar.js";
-import { listKeys, useKeys } from "../../frame/keys.js";
 import { href } from "../../frame/router.js";
-import { End, Nothing, Toolbar } from "../../parts/list.js";
+import { End, List, Nothing, Toolbar } from "../../parts/list.js";
 import { address } from "../../server/api.js";
 import { usePages } from "../../server/resource.js";
 import { between, duration, plural, time, usd, whole } from "../../text/format.js";
@@ -18,6 +17,7 @@ const STATUSES = [
   ["failed", "With failed calls"],
   ["completed", "Without failed calls"],
 ];
+const CHOICES = [["Status", "status", STATUSES]];
 const ORDERS = [
   ["last_active", "Last active first"],
   ["cost", "Most cost first"],
@@ -25,7 +25,10 @@ const ORDERS = [
   ["failed", "Most failed calls first"],
   ["calls", "Most calls first"],
 ];
-const LINKS = ".rows a.session";
+const HEADS = html`
+  <span class="title">First prompt</span><span class="user">User</span><span class="client">Client</span><span class="at">Started</span>
+  <span class="number">Calls</span><span class="number failed">Failed</span><span class="cached">Cache</span><span class="number">Cost</span>
+`;
 
 /** One session where the address names it, else the list of them. */
 export default function Sessions(properties) {
@@ -40,46 +43,37 @@ function SessionList({ route, user }) {
   const [live, setLive] = useState(false);
   const pages = usePages("sessions", query, "after_session_id", PAGE, { every: live ? LIVE_MS : 0 });
   const show = chooser(route);
-  useKeys(listKeys(LINKS));
   return html`
-    <${Filters} route=${route} user=${user} statuses=${STATUSES} keep=${["order"]} />
+    <${Filters} route=${route} user=${user} choices=${CHOICES} />
     <${Toolbar} says=${`${pages.count === null ? "" : plural(pages.count, "session")}${sought ? " found" : ""}`}>
       <${Choice} label="Newest first" value=${order} options=${ORDERS} onChoose=${(value) => show({ order: value })} />
       <button type="button" aria-pressed=${live} onClick=${() => setLive(!live)}>Live</button>
       <a href=${address("sessions/export", query).href} download>CSV</a>
     <//>
-    <section class="list" aria-label="Sessions">
-      <div class="session head" aria-hidden="true">
-        <span class="title">First prompt</span><span class="user">User</span><span class="client">Client</span><span class="at">Started</span>
-        <span class="number">Calls</span><span class="number failed">Failed</span><span class="cached">Cache</span><span class="number">Cost</span>
-      </div>
-      <ol class="rows sessions">
-        ${pages.rows.map((session) => html`<${SessionRow} key=${session.id} session=${session} />`)}
-      </ol>
+    <${List} view="sessions" label="Sessions" kind="session" heads=${HEADS} rows=${pages.rows} rowOf=${rowOf}>
       <${End} pages=${pages}>
         <${Nothing} isNarrowed=${sought} view="sessions" none="No session that you may see fits this search." title="No sessions yet">
           <p>Calls of one client that belong together, two or more, become a session, a second after they end. <a href=${href("connect")}>Connect a client</a>.</p>
         <//>
       <//>
-    </section>
+    <//>
   `;
 }
 
-function SessionRow({ session }) {
+function rowOf(session) {
   const { id, initiator, client, started_at: started, last_active_at: last, interceptions, failures, cache } = session;
   const cached = [shareOf(cache), lossOf(cache)].filter(Boolean).join(", ");
-  return html`
-    <li>
-      <a class="session" href=${href("sessions", id)}>
-        <span class="title">${session.first_prompt ?? session.last_prompt ?? html`<em class="quiet">no prompt</em>`}</span>
-        <span class="user">${initiator.username}</span>
-        <span class="client quiet">${client ?? "unknown client"}</span>
-        <span class="at quiet">${time(started)} · ${duration(between(started, last))}</span>
-        <span class="number">${whole(interceptions)}<span class="said"> ${interceptions === 1 ? "call" : "calls"}</span></span>
-        <span class="number failed">${failures > 0 && html`<b class="bad">${whole(failures)}<span class="said"> failed</span></b>`}</span>
-        <span class="cached quiet">${cached && html`<span class="said">cache </span>`}${cached}</span>
-        <span class="number">${usd(session.cost_usd)}</span>
-      </a>
-    </li>
-  `;
+  return {
+    id,
+    cells: html`
+      <span class="title">${session.first_prompt ?? session.last_prompt ?? html`<em class="quiet">no prompt</em>`}</span>
+      <span class="user">${initiator.username}</span>
+      <span class="client quiet">${client ?? "unknown client"}</span>
+      <span class="at quiet">${time(started)} · ${duration(between(started, last))}</span>
+      <span class="number">${whole(interceptions)}<span class="said"> ${interceptions === 1 ? "call" : "calls"}</span></span>
+      <span class="number failed">${failures > 0 && html`<b class="bad">${whole(failures)}<span class="said"> failed</span></b>`}</span>
+      <span class="cached quiet">${cached && html`<span class="said">cache </span>`}${cached}</span>
+      <span class="number">${usd(session.cost_usd)}</span>
+    `,
+  };
 }

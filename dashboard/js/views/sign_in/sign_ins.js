@@ -1,8 +1,7 @@
 /** Where a user is signed in, and how to end that. */
 
 import { html } from "htm/preact";
-import { useState } from "preact/hooks";
-import { Confirm } from "../../parts/forms.js";
+import { ConfirmButton } from "../../parts/forms.js";
 import { End } from "../../parts/list.js";
 import { send, signOut } from "../../server/api.js";
 import { usePages } from "../../server/resource.js";
@@ -16,25 +15,18 @@ const WAYS = { openid: "by single sign-on", link: "by a link" };
 export function SignIns({ of, mayEnd }) {
   const path = `users/${encodeURIComponent(of)}/sessions`;
   const pages = usePages(path, {}, "offset", PAGE);
-  const [ending, setEnding] = useState(null);
-  const end = () => (ending.current ? signOut() : send("DELETE", `${path}/${encodeURIComponent(ending.id)}`).then(pages.reload));
+  const end = ({ id, current }) => (current ? signOut() : send("DELETE", `${path}/${encodeURIComponent(id)}`).then(pages.reload));
   return html`
     <div class="token-list">
       <ul class="rows" aria-label="Signed in">
-        ${pages.rows.map((session) => html`<${Row} key=${session.id} session=${session} onEnd=${mayEnd && (() => setEnding(session))} />`)}
+        ${pages.rows.map((session) => html`<${Row} key=${session.id} session=${session} end=${mayEnd && (() => end(session))} />`)}
       </ul>
       <${End} pages=${pages}><p class="quiet">Signed in nowhere.</p><//>
     </div>
-    ${ending &&
-    html`
-      <${Confirm} title=${`Sign out ${browserName(ending.user_agent)}?`} verb="Sign out" act=${end} onClose=${() => setEnding(null)}>
-        <p>${ending.current ? "That is this browser." : "That browser is signed out within seconds."} ${ending.token_id && "The token stays valid."}</p>
-      <//>
-    `}
   `;
 }
 
-function Row({ session, onEnd }) {
+function Row({ session, end }) {
   const { token_id: token, method, created_at: created, last_used_at: used, expires_at: expires, client_ip: address, current } = session;
   const name = browserName(session.user_agent);
   return html`
@@ -43,7 +35,10 @@ function Row({ session, onEnd }) {
       <span class="quiet">
         from ${address} ${token ? html`with <code>${token}</code>` : WAYS[method]}, signed in ${time(created)}, last used ${time(used)}, ends ${time(expires)} if unused
       </span>
-      ${onEnd && html`<button type="button" class="danger" aria-label=${`Sign out ${name}`} onClick=${onEnd}>Sign out</button>`}
+      ${end &&
+      html`<${ConfirmButton} text="Sign out" name=${`Sign out ${name}`} title=${`Sign out ${name}?`} act=${end}>
+        <p>${current ? "That is this browser." : "That browser is signed out within seconds."} ${token && "The token stays valid."}</p>
+      <//>`}
     </li>
   `;
 }
