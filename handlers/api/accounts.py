@@ -122,15 +122,6 @@ async def create_token(ask: Ask, name: UserOrMe, body: NewToken) -> CreatedToken
     return await _create(ask, name, body)
 
 
-@operation("DELETE", "users/{name}/tokens/{id}", OWNERS, own=True)
-async def revoke_token(ask: Ask, name: UserOrMe, id_: TokenId) -> None:
-    """Revoke a token of a user.
-
-    It stops working within seconds. Nothing happens if it was revoked before.
-    """
-    await ask.bridge.identities.revoke_token(id_, of=name, author=ask.author)
-
-
 @operation("GET", "groups/{group}/tokens", AUDITORS, tag="users")
 async def list_service_tokens(ask: Ask, group: GroupName, query: Paged) -> ListPage[ListedToken]:
     """List the tokens of a group.
@@ -176,7 +167,7 @@ async def look_up_token(ask: Ask, body: TokenText) -> FoundToken:
 
 
 @operation("DELETE", "tokens/{id}", PEOPLE, tag="users")
-async def revoke_any_token(ask: Ask, id_: TokenId) -> None:
+async def revoke_token(ask: Ask, id_: TokenId) -> None:
     """Revoke a token.
 
     Users revoke their own tokens, owners any token. Those of others are unknown to users. Nothing happens if it was

@@ -41,7 +41,7 @@ GETS = (
     "/help/{secret}",
 )
 CHANGES = (
-    ("DELETE", "users/me/tokens/{secret}", None),
+    ("DELETE", "tokens/{secret}", None),
     ("DELETE", "users/me/sessions/{secret}", None),
     ("DELETE", "users/{secret}", None),
     ("PATCH", "users/{secret}", {"role": "member"}),

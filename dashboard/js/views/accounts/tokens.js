@@ -56,7 +56,7 @@ export function Tokens({ of, params = {}, mayChange, rules, onChanged = () => {}
     pages.reload();
     onChanged();
   };
-  const revoke = (id) => send("DELETE", `${path}/${encodeURIComponent(id)}`).then(changed);
+  const revoke = (id) => send("DELETE", `tokens/${encodeURIComponent(id)}`).then(changed);
   return html`
     <div class="token-list">
       ${mayChange && html`<${NewToken} path=${path} rules=${rules} onCreated=${(token) => (setCreated(token), changed())} />`}
