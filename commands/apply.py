@@ -32,21 +32,8 @@ Body = dict[str, Any]
 Compare = Callable[[Body, Mapping[str, Any]], tuple[list[str], Body]]
 
 
-class Section(NamedTuple):
-    """A kind of things: its noun, the path of its list, the part of the path of one, and the field with its name."""
-
-    noun: str
-    path: str
-    part: str
-    key: str
-
-
 SECRETS = frozenset({*FIELDS_OF_FILES.values(), "keys"})
 """The fields of a provider that are not shown, neither by the API nor here."""
-
-USER = Section("user", "users", "name", "username")
-GROUP = Section("group", "groups", "group", "name")
-PROVIDER = Section("provider", "providers", "name", "name")
 
 
 class There(NamedTuple):
@@ -56,10 +43,6 @@ class There(NamedTuple):
     groups: Mapping[str, dict[str, Any]]
     policies: Mapping[str, dict[str, Any]]
     providers: Mapping[str, dict[str, Any]]
-
-    def of(self, level: Level) -> Mapping[str, dict[str, Any]]:
-        """The users, or the groups, whichever have policies of a level."""
-        return self.groups if level is Level.GROUP else self.users
 
 
 class Step(NamedTuple):
@@ -90,25 +73,23 @@ def apply_command(open_parts: OpenParts) -> click.Command:
             wanted = read_file(file)
 
             async def work(done: Done) -> None:
-                await _apply(wanted, _caller(done), dry_run=dry_run, removes=removes)
+                async def call(
+                    method: str,
+                    path: str,
+                    parts: Mapping[str, str] = {},
+                    body: Any = None,
+                    query: Mapping[str, str] = {},
+                ) -> Any:
+                    answered = await done(BY_PATH[path][method], Given(parts, query, msgspec.json.encode(body)))
+                    return msgspec.json.decode(answered.content) if answered.content else None
+
+                await _apply(wanted, call, dry_run=dry_run, removes=removes)
 
             do(work, url, token_file, open_parts=open_parts)
         except InvalidFileError as error:
             raise click.ClickException(f"nothing was changed: {error}") from error
 
     return apply
-
-
-def _caller(done: Done) -> Call:
-    """What has an operation done, and returns its answer."""
-
-    async def call(
-        method: str, path: str, parts: Mapping[str, str] = {}, body: Any = None, query: Mapping[str, str] = {}
-    ) -> Any:
-        answered = await done(BY_PATH[path][method], Given(parts, query, msgspec.json.encode(body)))
-        return msgspec.json.decode(answered.content) if answered.content else None
-
-    return call
 
 
 async def _apply(wanted: Wanted, call: Call, *, dry_run: bool, removes: bool) -> None:
@@ -210,10 +191,24 @@ def _changes_of_provider(body: Body, old: Mapping[str, Any]) -> tuple[list[str],
     return texts, changes
 
 
-class _Section(NamedTuple):
-    """A section of the file: the fields of what it names, None if it is missing, and what there is of it."""
+class Section(NamedTuple):
+    """A section of the file, and what there is of it.
 
-    kind: Section
+    Attributes:
+        noun: What people call one.
+        path: The path of the list.
+        part: The part of the path of one that names it.
+        key: The field with its name.
+        bodies: The fields of what the file names, by name; None if the section is missing.
+        there: What there is, by name in lower case.
+        said: What else is said of one that is added.
+        compare: Finds what is different.
+    """
+
+    noun: str
+    path: str
+    part: str
+    key: str
     bodies: Mapping[str, Body] | None
     there: Mapping[str, dict[str, Any]]
     said: Mapping[str, str] = {}
@@ -226,35 +221,38 @@ class _Section(NamedTuple):
 
     def changed(self) -> list[Step]:
         """The steps that add and change. Fields that are not wanted stay."""
-        noun, path, part, key = self.kind
         steps = []
         for name, body in (self.bodies or {}).items():
             old = self.there.get(name.lower())
             if old is None:
-                steps.append(Step(f"+ {noun} {name}{self.said.get(name, '')}", "POST", path, {}, {key: name} | body))
+                text = f"+ {self.noun} {name}{self.said.get(name, '')}"
+                steps.append(Step(text, "POST", self.path, {}, {self.key: name} | body))
                 continue
             texts, changes = self.compare(body, old)
             if texts:
-                text, parts = f"~ {noun} {old[key]} ({', '.join(texts)})", {part: old[key]}
-                steps.append(Step(text, "PATCH", f"{path}/{{{part}}}", parts, changes))
+                text = f"~ {self.noun} {old[self.key]} ({', '.join(texts)})"
+                steps.append(Step(text, "PATCH", *self._one(old[self.key]), changes))
         return steps
 
     def gone(self, *, removes: bool) -> list[Step]:
         """The steps that remove what the file does not name."""
-        noun, path, part, key = self.kind
-        names = [one[key] for name, one in self.there.items() if name not in self.names(removes=removes)]
-        return [Step(f"- {noun} {name}", "DELETE", f"{path}/{{{part}}}", {part: name}) for name in names]
+        names = [one[self.key] for name, one in self.there.items() if name not in self.names(removes=removes)]
+        return [Step(f"- {self.noun} {name}", "DELETE", *self._one(name)) for name in names]
+
+    def _one(self, name: str) -> tuple[str, dict[str, str]]:
+        """The path of the operations on one, and the parts of that."""
+        return f"{self.path}/{{{self.part}}}", {self.part: name}
 
 
-def _groups(wanted: Wanted, there: There) -> _Section:
+def _groups(wanted: Wanted, there: There) -> Section:
     bodies: dict[str, Body] = {
         one.name: {} if one.display_name is UNSET else {"display_name": one.display_name or one.name}
         for one in wanted.groups or ()
     }
-    return _Section(GROUP, bodies if wanted.groups is not None else None, there.groups)
+    return Section("group", "groups", "group", "name", None if wanted.groups is None else bodies, there.groups)
 
 
-def _users(wanted: Wanted, there: There) -> _Section:
+def _users(wanted: Wanted, there: There) -> Section:
     bodies: dict[str, Body] = {}
     said = {}
     for one in wanted.users or ():
@@ -263,10 +261,10 @@ def _users(wanted: Wanted, there: There) -> _Section:
             bodies[one.username]["name"] = one.name or one.username
         groups = f", groups: {', '.join(one.groups)}" if one.groups else ""
         said[one.username] = f" (role: {one.role.value}{groups})"
-    return _Section(USER, bodies if wanted.users is not None else None, there.users, said)
+    return Section("user", "users", "name", "username", None if wanted.users is None else bodies, there.users, said)
 
 
-def _providers(wanted: Wanted, there: There) -> _Section:
+def _providers(wanted: Wanted, there: There) -> Section:
     bodies: dict[str, Body] = {}
     said = {}
     for one in wanted.providers or ():
@@ -274,8 +272,8 @@ def _providers(wanted: Wanted, there: There) -> _Section:
         bodies[one.name] = structs.asdict(one.spec) | {"fallback": list(one.fallback)} | one.secrets
         bodies[one.name] |= {"keys": keys} if keys else {}
         said[one.name] = f" (type: {one.type}{f', keys: {len(keys)}' if keys else ''})"
-    bodies_or_none = bodies if wanted.providers is not None else None
-    return _Section(PROVIDER, bodies_or_none, there.providers, said, _changes_of_provider)
+    own = None if wanted.providers is None else bodies
+    return Section("provider", "providers", "name", "name", own, there.providers, said, _changes_of_provider)
 
 
 def _steps(wanted: Wanted, there: There, *, removes: bool) -> list[Step]:
@@ -328,16 +326,15 @@ def _policies(
     """The steps that remove policies, by their paths, and those that set one."""
     if wanted.policies is None:
         return {}, []
+    kinds = {Level.GROUP: there.groups, Level.USER: there.users}
     ids = {
-        f"{section}/{name}": f"{section}/{one['id']}"
-        for section, found in (("groups", there.groups), ("users", there.users))
-        for name, one in found.items()
+        path_of(level, name): path_of(level, one["id"]) for level, found in kinds.items() for name, one in found.items()
     }
     known, cleared, steps = dict(there.policies), {}, []
     for path, policy in wanted.policies.items():
         level, name = level_of(path)[0], path.partition("/")[2].lower()
         if level in after:  # tokens were looked for
-            known_ids = [one["id"] for called, one in there.of(level).items() if called in after[level]]
+            known_ids = [one["id"] for called, one in kinds[level].items() if called in after[level]]
             if name not in {*after[level], *known_ids}:
                 raise InvalidFileError(f"policies.{path}: there is no such {level}")
         at = ids.get(path.lower(), path)
