@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, auto
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Protocol, Self, TypeAlias, runtime_checkable
@@ -60,8 +60,6 @@ class Dialect:
         models_path: Where the models of a provider are listed; "" for nowhere.
         check_headers: What a request for them needs besides a credential.
         explaining_statuses: Those of refusals of which the body says more, which `read_refusal` reads.
-        stream_type: The content type of its streams.
-        example: What a request that is recorded may have in its body.
     """
 
     name: str
@@ -79,8 +77,6 @@ class Dialect:
     check_headers: tuple[tuple[str, str], ...] = ()
     explaining_statuses: frozenset[int] = frozenset()
     read_refusal: Callable[[bytes], RefusalBody] = without_words
-    stream_type: str = EVENTS
-    example: Mapping[str, Any] = field(default_factory=dict)
 
 
 NO_TAGS: Final[Mapping[str, str]] = MappingProxyType({})

@@ -6,18 +6,16 @@ The bodies are the provider's own.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import quote
 
 from msgspec import Meta
 
 from handlers.dataplane.proxy import INTERCEPTION_HEADER
 from handlers.identity.credentials import KEY_HEADERS
-from handlers.openapi.parts import JSON, Described, body, in_path, response, shared
-from intercept.apis import EVENTS, Dialect
-from intercept.catalog import ANTHROPIC, CHAT_COMPLETIONS, DIALECTS, INTERACTIONS, MESSAGES, OPENAI, REALTIME, RESPONSES
-from intercept.formats.form_data import FORM_DATA
+from handlers.openapi.parts import JSON, Described, in_path, response, shared
+from intercept.apis import Dialect
+from intercept.catalog import ANTHROPIC, DIALECTS, OPENAI, REALTIME, RESPONSES
 from upstream.providers.presets import ALL_ROUTES
 from upstream.routes import Audience, Route
 
@@ -86,47 +84,24 @@ PARAMETERS = {
 }
 
 _ANY: dict[str, Described] = {"*/*": {}}
-_OWN = {"description": "The provider's own response: status, headers and body unchanged.", "content": _ANY}
+_RECORDED = f"Nothing goes to the provider before the record is acknowledged, whose id is in the header `{INTERCEPTION_HEADER}`."
 
 
-def _example(route: Route) -> Mapping[str, Any]:
-    """The body of a recorded call."""
-    if route.dialect.example and route.api is not INTERACTIONS:
-        return route.dialect.example
-    if route.api in (CHAT_COMPLETIONS, MESSAGES):
-        return {"model": "demo", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 100}
-    return {"model": "demo", "input": "Hello"}
-
-
-def _recorded(route: Route, kind: str) -> Described:
-    kinds: Described = {
-        JSON: {"schema": dict[str, Any]},
-        route.dialect.stream_type: {"schema": str if route.dialect.stream_type == EVENTS else bytes},
-    }
-    files: Described = {FORM_DATA: {}} if route.api and route.api.parse_form else {}
+def _operations(route: Route, kind: str) -> Described:
+    """What is said of the methods of a route."""
     operation: Described = {
-        "summary": "A recorded call",
-        "description": "Nothing goes to the provider before the record is acknowledged, whose id is in the header "
-        f"`{INTERCEPTION_HEADER}`.",
+        "summary": "A recorded call" if route.api else "Passed on, not recorded",
+        "description": _RECORDED if route.api else _FOR_WHOM[route.audience],
         "security": SECURITY,
-        "requestBody": {"required": True, "content": {JSON: body(dict[str, Any], call=_example(route))} | files},
         "responses": {
-            "200": response("The provider's response, each piece as soon as it arrives.", kinds),
             **_refused(kind),
-            "default": _OWN,
+            "default": {
+                "description": "The provider's own response: status, headers and body unchanged, each piece at once.",
+                "content": _ANY,
+            },
         },
     }
-    return {"post": operation}
-
-
-def _passed_on(kind: str, route: Route) -> Described:
-    operation: Described = {
-        "summary": "Passed on, not recorded",
-        "description": _FOR_WHOM[route.audience],
-        "security": SECURITY,
-        "responses": _refused(kind) | {"default": _OWN},
-    }
-    with_body = operation | {"requestBody": {"content": _ANY}}
+    with_body = operation | {"requestBody": {"required": bool(route.api), "content": _ANY}}
     return {method.lower(): with_body if method == "POST" else operation for method in route.methods}
 
 
@@ -144,7 +119,7 @@ def _path_item(pattern: str, routes: list[Route]) -> tuple[str, Described]:
     kind = "Either" if others else kind_of(dialect)
     item: Described = {}
     for route in reversed(routes):
-        item |= _recorded(route, kind) if route.api else _passed_on(kind, route)
+        item |= _operations(route, kind)
     if pattern == RESPONSES.path:
         item["get"] = _SOCKET
     named = [name.capitalize() for name in re.findall(r"\{(\w+)\}", pattern)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from handlers.api import spend_limits
@@ -32,12 +33,17 @@ _SIGN_OUT = header(
     str,
     "Where the browser goes to be signed out of the OpenID provider too, with `oidc-sign-out`.",
 )
+_FAILURES = {"500": shared("InternalError"), "503": shared("Unavailable")}
 _WITH_BODY = {
     "408": shared("LateBody"),
     "413": problem(f"The body has more than {MAX_BODY_BYTES} bytes."),
     "429": retriable("Too many requests from this address."),
-    "500": shared("InternalError"),
-    "503": shared("Unavailable"),
+    **_FAILURES,
+}
+_SIGNED_IN = {
+    "401": shared("Unauthorized"),
+    "429": retriable("Too many failures of authentication from this address."),
+    **_FAILURES,
 }
 _TAG = {"Etag": header(str, "Changes with what is sent.")}
 
@@ -48,13 +54,14 @@ def _public(
     text: str,
     responses: dict[str, Described],
     *parameters: Described,
+    security: Sequence[Described] = (),
     **more: Any,
 ) -> Described:
     return {
         "operationId": operation_id,
         "summary": summary,
         "description": text,
-        "security": [],
+        "security": list(security),
         "parameters": list(parameters),
         "responses": dict(sorted(responses.items())),
         **more,
@@ -97,30 +104,21 @@ _DESK: dict[str, Described] = {
                     "description": "The client has them: `If-None-Match` is their checksum in quotes.",
                     "headers": _TAG,
                 },
-                "401": shared("Unauthorized"),
                 "404": problem("No policy of the user says anything."),
-                "429": retriable("Too many failures of authentication from this address."),
-                "500": shared("InternalError"),
-                "503": shared("Unavailable"),
+                **_SIGNED_IN,
             },
             header_parameter("If-None-Match", str, "The ETag of what the client has."),
+            security=SECURITY,
         )
-        | {"security": SECURITY},
     },
     desk.USAGE: {
         "get": _public(
             "getDeskUsage",
             "What Claude Code shows of its user's budget",
             "For its `/usage`, as the headers of calls tell of it.",
-            {
-                "200": json_response("What is spent.", desk.DeskUsage),
-                "401": shared("Unauthorized"),
-                "429": retriable("Too many failures of authentication from this address."),
-                "500": shared("InternalError"),
-                "503": shared("Unavailable"),
-            },
-        )
-        | {"security": SECURITY},
+            {"200": json_response("What is spent.", desk.DeskUsage), **_SIGNED_IN},
+            security=SECURITY,
+        ),
     },
     **{
         signal: {
@@ -130,12 +128,9 @@ _DESK: dict[str, Described] = {
                 "By OTLP over HTTP. What a client says of its calls and tools is shown in its session.",
                 {
                     "200": json_response("It is taken, also where it cannot be read.", dict[str, str]),
-                    "401": shared("Unauthorized"),
                     "408": shared("LateBody"),
                     "413": problem(f"The body has more than {telemetry.MAX_BODY_BYTES} bytes."),
-                    "429": retriable("Too many failures of authentication from this address."),
-                    "500": shared("InternalError"),
-                    "503": shared("Unavailable"),
+                    **_SIGNED_IN,
                 },
                 requestBody={
                     "content": {
@@ -143,8 +138,8 @@ _DESK: dict[str, Described] = {
                         telemetry.PROTOBUF: {"schema": {"type": "string", "format": "binary"}},
                     }
                 },
-            )
-            | {"security": SECURITY},
+                security=SECURITY,
+            ),
         }
         for signal in telemetry.SIGNALS
     },
@@ -198,8 +193,7 @@ SIGN_IN: dict[str, Described] = {
             {
                 "204": {"description": "They are gone.", "headers": {**_COOKIE, SIGN_OUT_HEADER: _SIGN_OUT}},
                 "403": problem("The request comes from a page of another site."),
-                "500": shared("InternalError"),
-                "503": shared("Unavailable"),
+                **_FAILURES,
             },
         ),
     },

@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 from msgspec import Raw, Struct
 from msgspec.json import Decoder, encode
 
-from intercept.apis import EVENT_STREAM, Dialect
+from intercept.apis import Dialect
 from intercept.formats.json_text import read_struct, text_of
 from intercept.formats.streams import Event, Message, MessageDecoder
 
@@ -48,8 +48,6 @@ DIALECT: Final = Dialect(
     request_id_header="x-amzn-RequestId",
     error_type_header="x-amzn-ErrorType",
     paths=re.compile("/model/"),
-    stream_type=EVENT_STREAM,
-    example={"messages": [{"role": "user", "content": [{"text": "Hello"}]}]},
 )
 
 

@@ -106,7 +106,6 @@ DIALECT: Final = Dialect(
     models_path="/v1beta/models",
     explaining_statuses=frozenset({400, 429}),
     read_refusal=read_refusal,
-    example={"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]},
 )
 
 

@@ -112,7 +112,7 @@ def examples():
 
 def test_every_example_is_what_its_schema_allows():
     found = list(examples())
-    assert len(found) > 100
+    assert len(found) > 50
     for schema, value in found:
         CONTRACT.validate(value, schema)
 
