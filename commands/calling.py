@@ -225,7 +225,7 @@ class _Silent:
 
     in_lines = False
 
-    async def __call__(self, progress: msgspec.Struct | None = None) -> None:
+    async def __call__(self, progress: float | None = None) -> None:
         """Leave it."""
 
 

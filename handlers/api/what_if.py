@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 from uuid import UUID
 
-from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec import UNSET, Struct, UnsetType, field
 
 from handlers.api.recorded.visibility import NOT_FOR_READERS, Sight
 from handlers.operations.operation import Ask, Report, operation
@@ -172,19 +172,6 @@ class WhatIf(Struct, kw_only=True):
         )
 
 
-class Progress(Struct):
-    """How far a replay is: the time of the calls that it has come to."""
-
-    calls: Count
-    at: Time
-    share: Annotated[float, Meta(ge=0, le=1, description="Of the time range.")]
-
-    @classmethod
-    def at_time(cls, at: datetime, calls: int, share: float) -> Self:
-        """Show how far it is."""
-        return cls(calls, format_time(at), round(share, 4))
-
-
 def _has_limit(limits: SharedLimits | UnsetType) -> bool:
     parts = (limits.each_member, limits.together) if limits else ()
     return any(isinstance(part, PolicyLimits) and _any_of(part) for part in parts)
@@ -234,7 +221,7 @@ async def try_limits(ask: Ask, body: WhatIfBody, report: Report) -> WhatIf:
             await _step_through(replay.decide(page))
             if page:
                 at = read_ms(page[-1][0].started_ms)
-                await report(Progress.at_time(at, replay.calls, (at - start) / (end - start)))
+                await report((at - start) / (end - start))
     users = await bridge.identities.users_by_id({user for _, user in replay.outcome.totals})
     return WhatIf.of(start, end, replay.outcome, users)
 

@@ -41,8 +41,8 @@ class LongResponse:
         self._until_left: asyncio.Timeout | None = None
         self.in_lines = LINES in handler.request.headers.get("Accept", "")
 
-    async def __call__(self, progress: msgspec.Struct | None = None) -> None:
-        """Send how far it is, if the client takes lines.
+    async def __call__(self, progress: float | None = None) -> None:
+        """Send how far it is, from 0 to 1, if the client takes lines.
 
         Raises:
             StreamClosedError: The client has left.
@@ -51,7 +51,7 @@ class LongResponse:
             raise StreamClosedError
         if progress is not None and self.in_lines:
             self._handler.set_header("Content-Type", LINES)
-            self._handler.write(msgspec.json.encode({"progress": progress}) + b"\n")
+            self._handler.write(msgspec.json.encode({"progress": round(progress, 4)}) + b"\n")
             await self._handler.send()
 
     async def run(self, operation: Operation, arguments: dict[str, Any]) -> None:

@@ -24,8 +24,6 @@ from typing import (
 )
 from uuid import UUID
 
-from msgspec import Struct
-
 from handlers.bridge import Bridge
 from handlers.dataplane.addresses import CONTROL_PLANE
 from handlers.operations.query import NoQuery, Query
@@ -150,8 +148,8 @@ class Report(Protocol):
 
     in_lines: bool
 
-    async def __call__(self, progress: Struct | None = None) -> None:
-        """Send how far it is, if the client wants to know.
+    async def __call__(self, progress: float | None = None) -> None:
+        """Send how far it is, from 0 to 1, if the client wants to know.
 
         Raises:
             StreamClosedError: The client has left.

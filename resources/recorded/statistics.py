@@ -341,20 +341,6 @@ class Statistics(Struct, kw_only=True):
         return write_csv([head, *([row.get(name) for name in head] for group in groups for row in group.rows())])
 
 
-class ReadingProgress(Struct):
-    """How far a response is that is read from records."""
-
-    read: Annotated[Count, doc("Calls that were read so far; a call counts each time it is read.")]
-    of: Annotated[Count, doc("About how many are read in total.")]
-    seconds_left: Annotated[float, Meta(description="The estimated remaining seconds.", ge=0)]
-
-    @classmethod
-    def of_records(cls, read: int, of: int, seconds: float, usual: int) -> Self:
-        """Work out how long the rest takes, at `usual` calls a second in the beginning."""
-        speed = read / seconds if read and seconds > 0 else usual
-        return cls(read, of, round(max(of - read, 0) / speed, 1))
-
-
 def _buckets(question: Question) -> list[str] | UnsetType:
     """When each bucket begins; nothing where there is one."""
     if question.period is Period.ALL:

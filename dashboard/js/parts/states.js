@@ -1,7 +1,7 @@
 /** Placeholders while loading, for nothing found, and for errors. */
 
 import { html } from "htm/preact";
-import { percent, plural, time } from "../text/format.js";
+import { percent, time } from "../text/format.js";
 
 /** Something is on its way. */
 export function Loading({ what = "Loading" }) {
@@ -14,13 +14,12 @@ export function Pending({ data, error, retry }) {
   return data ? null : html`<${Loading} />`;
 }
 
-/** The progress of reading calls, and the remaining time; empty while unknown. */
+/** The progress of reading calls, from 0 to 1; empty while unknown. */
 export function Reading({ progress }) {
-  if (!progress) return null;
-  const { read, of, seconds_left: left } = progress;
+  if (typeof progress !== "number") return null;
   return html`<p class="note reading">
-    <progress value=${of ? read / of : 0} aria-label="Calls read"></progress>
-    <span>${`Calls are read one by one: ${percent(read, of || 1)}, about ${plural(Math.max(Math.ceil(left), 1), "second")} left.`}</span>
+    <progress value=${progress} aria-label="Calls read"></progress>
+    <span>${`Calls are read one by one: ${percent(progress, 1)}.`}</span>
   </p>`;
 }
 
@@ -28,7 +27,7 @@ export function Reading({ progress }) {
 export function StatsState({ data, isLoaded, error, retry, progress }) {
   return html`
     ${error && html`<${Failure} error=${error} retry=${retry} />`}
-    ${!error && !isLoaded && !progress && html`<${Loading} />`}
+    ${!error && !isLoaded && typeof progress !== "number" && html`<${Loading} />`}
     <${Reading} progress=${progress} />
     ${data?.recorded_since && html`<p class="note">Calls of before ${time(data.recorded_since)} are no longer recorded: these figures are without them.</p>`}
   `;

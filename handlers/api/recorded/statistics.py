@@ -17,7 +17,7 @@ from handlers.api.names import read_names
 from handlers.api.recorded.interceptions import AfterId
 from handlers.api.recorded.visibility import NOT_FOR_READERS, SearchText, Sight
 from handlers.operations.operation import Ask, Download, Report, operation
-from handlers.operations.problems import INVALID_SEARCH, READ_PER_SECOND
+from handlers.operations.problems import INVALID_SEARCH
 from handlers.operations.query import INVALID, MAX_LIMIT, Limit, Offset, Paged, Ranged, Timestamp
 from handlers.problems import ValidationProblem
 from intercept.records import Status
@@ -26,7 +26,7 @@ from resources.fields import ListPage, Names, doc
 from resources.ranges import OUT_OF_RANGE, Problems, zone_of
 from resources.recorded.export_formats import CSV_TYPE
 from resources.recorded.failures import ErrorKind, ErrorList, RecordedRefusal, named
-from resources.recorded.statistics import ReadingProgress, Statistics
+from resources.recorded.statistics import Statistics
 from storage.prices.token_rates import token_rates
 from storage.queries.errors import read_errors
 from storage.queries.facets import Facet, find_facet
@@ -43,16 +43,11 @@ from storage.queries.refusals import read_refusals
 from storage.search.find import MAX_CALLS, MAX_CHECKED
 
 
-def progress_to(report: Report, ask: Ask, read_per_second: int) -> tuple[OnProgress, float | None]:
-    """Return what reports the progress of reading, and how many seconds it may take; None is the usual time.
-
-    `read_per_second` is about how many records the database reads for it.
-    """
-    began = ask.bridge.monotonic()
+def progress_to(report: Report) -> tuple[OnProgress, float | None]:
+    """Return what reports the progress of reading, and how many seconds it may take; None is the usual time."""
 
     async def on_progress(progress: CallsRead) -> None:
-        seconds = ask.bridge.monotonic() - began
-        await report(ReadingProgress.of_records(*progress, seconds, read_per_second))
+        await report(min(progress.read / progress.of, 1) if progress.of else 1)
 
     return on_progress, STREAM_SECONDS if report.in_lines else None
 
@@ -202,7 +197,7 @@ async def get_statistics(ask: Ask, query: QuestionQuery, report: Report) -> Stat
     """
     conditions, finder = await _narrowed(ask, query.of, query.q)
     question = replace(query.question(ask.bridge.now()), visible_to=ask.visible_to, conditions=conditions)
-    on_progress, seconds = progress_to(report, ask, READ_PER_SECOND)
+    on_progress, seconds = progress_to(report)
     answer = await ask.bridge.questions.answer(question, on_progress, seconds=seconds, finder=finder)
     names = await _names_of(ask, question, answer)
     rates = _token_rates(ask, query.priced_as) if query.priced_as else None
@@ -294,9 +289,6 @@ async def list_providers(ask: Ask, query: NameQuery) -> list[str]:
     return await _names(ask, Facet.PROVIDER, query)
 
 
-FAILURES_READ_PER_SECOND = 30_000
-"""About how many failed calls and refusals the database reads in a second."""
-
 MAX_SAYING = 5_000
 """How many of the latest failed calls that say the words of a search are put into groups."""
 
@@ -342,7 +334,7 @@ async def list_errors(ask: Ask, query: ErrorQuery, report: Report) -> ErrorList:
     if search.texts is not None:
         found = await bridge.search.latest(asked._replace(search=search, conditions=calls), MAX_SAYING)
         calls, refusals = {**calls, "_id": {"$in": found.ids}}, None  # no words are kept of what was refused
-    on_progress, seconds = progress_to(report, ask, FAILURES_READ_PER_SECOND)
+    on_progress, seconds = progress_to(report)
     groups, is_cut = await read_errors(
         bridge.questions,
         Question(start, end, calls, visible_to=ask.visible_to),

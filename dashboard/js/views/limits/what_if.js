@@ -43,7 +43,7 @@ export function WhatIf({ from, to, tz }) {
   const ask = async (given) => {
     const options = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ from, to, ...proposalOf(given) }) };
     setState({});
-    setState({ result: await requestWithProgress(address("limits/what-if"), options, (progress) => setState(progress)) });
+    setState({ result: await requestWithProgress(address("limits/what-if"), options, (share) => setState({ share })) });
   };
   return html`
     <section class="card apart what-if">
