@@ -33,7 +33,7 @@ TOPICS = {
         "completion": ("commands.completion", "Print what completes commands and flags in a shell."),
         "recount": (
             "commands.upkeep",
-            "Make totals of days again from the records; without --to sessions and the search, too.",
+            "Make totals, sessions and the search again from the records, from a day until now.",
         ),
     },
     "Who may do what": {

@@ -21,9 +21,8 @@ from storage.search.writing import add_entries, remove_entries
 
 @click.command("recount", cls=SettingsCommand, params=[*declared(DATABASE)])
 @click.option("--from", "start", type=TIME, required=True, help="The first day, in UTC.")
-@click.option("--to", "end", type=TIME, help="The day after the last one; default: all until now.")
-def recount(start: datetime, end: datetime | None) -> None:
-    """Make totals of days again from the records; without --to sessions and the search, too.
+def recount(start: datetime) -> None:
+    """Make totals, sessions and the search again from the records, from a day until now.
 
     Days stay as they are whose records are gone. Servers on the database go on: they count the calls of now behind it.
     """
@@ -32,7 +31,7 @@ def recount(start: datetime, end: datetime | None) -> None:
         async def tell(at: datetime) -> None:
             click.echo(f"Counted until {at:%Y-%m-%d %H:%M}.")
 
-        await DerivedJob(database, add_entries, remove_entries, now=now).recount(start, end, tell)
+        await DerivedJob(database, add_entries, remove_entries, now=now).recount(start, tell)
 
     run(work)
     click.echo("Counted again.")

@@ -196,19 +196,18 @@ class DerivedJob:
         finally:
             await self.close()
 
-    async def recount(self, start: datetime, end: datetime | None, on_progress: Progress | None = None) -> None:
-        """Have days counted again, by whichever process has the job; return when it is done, see `begin_recount`.
+    async def recount(self, start: datetime, on_progress: Progress | None = None) -> None:
+        """Have all counted again from a day on, by whichever process has the job; return when it is done.
 
         Args:
-            start: In the first day.
-            end: After the last day; None counts all until now.
+            start: In the first day, in UTC.
             on_progress: See `catch_up`.
 
         Raises:
             DatabaseUnavailableError: It is not known to be done. If it was begun, it goes on.
         """
         async with self._database.within(BATCH_SECONDS, "count days again"):
-            await begin_recount(self._database, start, end)
+            await begin_recount(self._database, start)
         try:
             while True:
                 seconds = await self.step()
@@ -249,6 +248,9 @@ class DerivedJob:
         async with self._database.within(BATCH_SECONDS, "derive figures"):
             has = await has_lease(self._database.derived, str(JOB["_id"]), self._holder, LEASE_SECONDS)
             state = await read_state(self._database)
+            if has and "end" in state.get("recount", ()):  # of version 0.1.0, perhaps of some days alone
+                await begin_recount(self._database, state["recount"]["start"])
+                state = await read_state(self._database)
         self._know(state)
         self._recount = Recount.of(state)
         if not has:
@@ -310,7 +312,7 @@ class DerivedJob:
                 after = after_batch(recount, documents, at)
 
                 async def add(session: Session) -> None:
-                    await self._derive(ended, ended if recount.is_whole else (), parents, session, again=True)
+                    await self._derive(ended, parents, session, again=True)
                     await self._keep(recount, after, session)
 
                 try:
@@ -400,9 +402,8 @@ class DerivedJob:
             recount = self._recount
             later = [one for one in changes if recount and recount.has(one, one.document or current.get(one.id))]
             skipped = {one.position for one in later}
-            others = ended_by([one for one in changes if one.position not in skipped], current)
-            every = others if recount and recount.is_whole else ended_by(changes, current)
-            await self._derive(others, every, parents, session)
+            ended = ended_by([one for one in changes if one.position not in skipped], current)
+            await self._derive(ended, parents, session)
 
         try:
             async with self._database.within(BATCH_SECONDS, may_be_slow=True):
@@ -414,27 +415,20 @@ class DerivedJob:
             raise
 
     async def _derive(
-        self,
-        counted: Sequence[Ended],
-        ended: Sequence[Ended],
-        parents: Mapping[Any, Mapping[str, Any]],
-        session: Session,
-        *,
-        again: bool = False,
+        self, ended: Sequence[Ended], parents: Mapping[Any, Mapping[str, Any]], session: Session, *, again: bool = False
     ) -> None:
-        """Add calls to rollups; and to sessions and the search index, where some may be already if it is done `again`."""
-        lost: Mapping[Any, Mapping[str, Any]] = {}
-        if ended:
-            lost = await add_to_sessions(self._database, ended, parents, session)
-            if there := [one.after for one in ended if again or one.before is not None]:
-                await self._remove_from_search(self._database, there, session)
-            await self._add_to_search(self._database, [one.after for one in ended], session)
+        """Add calls to rollups, sessions and the search index. In this some may be already if it is done `again`."""
+        if not ended:
+            return
+        lost = await add_to_sessions(self._database, ended, parents, session)
+        if there := [one.after for one in ended if again or one.before is not None]:
+            await self._remove_from_search(self._database, there, session)
+        await self._add_to_search(self._database, [one.after for one in ended], session)
         after = [
-            {**one.after, "cache_loss": loss} if (loss := lost.get(one.after["_id"])) else one.after for one in counted
+            {**one.after, "cache_loss": loss} if (loss := lost.get(one.after["_id"])) else one.after for one in ended
         ]
-        signed = [*((one, 1) for one in after), *((one.before, -1) for one in counted if one.before is not None)]
-        if signed:
-            await add_to_rollups(self._database, signed, session)
+        signed = [*((one, 1) for one in after), *((one.before, -1) for one in ended if one.before is not None)]
+        await add_to_rollups(self._database, signed, session)
 
     async def _move(self, position: str, at: Timestamp, session: Session | None) -> None:
         """Go on to a position.

@@ -2,10 +2,10 @@
 
 How far they are is one document, which the job changes together with the figures.
 
-Counted again are rollups, and where nothing bounds it, sessions and the search index too. What was derived of these days is
-removed, and their calls are added as if they had ended now, oldest first, batch by batch. A batch is read as it was at one
-moment of the database's time, and the changes up to that moment are followed before the next one: so it is known of each
-change whether the batch has it. What is done is kept with the figures, so it may stop anywhere.
+Counted again is all from a day on. What was derived of these days is removed, and their calls are added as if they had ended
+now, oldest first, batch by batch. A batch is read as it was at one moment of the database's time, and the changes up to that
+moment are followed before the next one: so it is known of each change whether the batch has it. What is done is kept with the
+figures, so it may stop anywhere.
 """
 
 from __future__ import annotations
@@ -74,8 +74,7 @@ class Recount(NamedTuple):
     """Days that are counted again.
 
     Attributes:
-        start: The beginning of the first one.
-        end: The end of the last one; None for all until now.
+        start: The beginning of the first one. The last one is today.
         is_cleared: Whether what was derived of them is removed.
         done: The start and the id of the last call of the last batch; None before the first.
         batch: The same of the batch before that one.
@@ -83,7 +82,6 @@ class Recount(NamedTuple):
     """
 
     start: datetime
-    end: datetime | None
     is_cleared: bool = False
     done: tuple[datetime, Binary] | None = None
     batch: tuple[datetime, Binary] | None = None
@@ -96,28 +94,16 @@ class Recount(NamedTuple):
         if fields is None:
             return None
         places = {name: tuple(fields[name]) for name in ("done", "batch") if fields.get(name)}
-        return cls(**{**fields, **places})
+        return cls(**{name: value for name, value in {**fields, **places}.items() if name in cls._fields})
 
     @property
     def stored(self) -> dict[str, Any]:
         """As it is in the state of the job."""
         return self._asdict()
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether sessions and the search index are made again, too."""
-        return self.end is None
-
-    @property
-    def days(self) -> dict[str, Any]:
-        """The condition on the time of a call or rollup."""
-        return {"$gte": self.start, **({} if self.end is None else {"$lt": self.end})}
-
     def has(self, change: Change, document: Mapping[str, Any] | None) -> bool:
         """Whether a change is among what was read, or will be, and so must not be added for itself."""
-        if document is None or not self.start <= document["started_at"]:
-            return False
-        if self.end is not None and document["started_at"] >= self.end:
+        if document is None or document["started_at"] < self.start:
             return False
         place = document["started_at"], document["_id"]
         if self.done is None or place > self.done:
@@ -125,15 +111,9 @@ class Recount(NamedTuple):
         return (self.batch is None or place > self.batch) and self.time is not None and change.time <= self.time
 
 
-async def begin_recount(database: Database, start: datetime, end: datetime | None) -> None:
-    """Have the job count days again from midnight in UTC; without an end all until now, with sessions and the search index.
-
-    Whatever the driver raises passes.
-    """
-    recount = Recount(Bucket.DAY.floor(start), end and Bucket.DAY.floor(end + timedelta(days=1) - timedelta.resolution))
-    if end is None:
-        recount = await _with_whole_sessions(database, recount)
-    recount = await _with_records(database, recount)
+async def begin_recount(database: Database, start: datetime) -> None:
+    """Have the job count all again from a midnight in UTC on. Whatever the driver raises passes."""
+    recount = await _since(database, start)
     await database.derived.update_one(JOB, {"$set": {"recount": recount.stored}}, upsert=True)
 
 
@@ -142,44 +122,37 @@ async def recount_since(database: Database, state: Mapping[str, Any]) -> Recount
     if await database.interceptions.find_one({}, {"_id": True}) is None:
         return None
     known = state.get("time")
-    if known is None:
-        return Recount(EVER, None)
-    recount = await _with_whole_sessions(database, Recount(Bucket.DAY.floor(known - MARGIN), None))
-    return await _with_records(database, recount)
+    return Recount(EVER) if known is None else await _since(database, known - MARGIN)
 
 
-async def _with_whole_sessions(database: Database, recount: Recount) -> Recount:
-    """Begin so early that no session of several calls has some before that and some after it."""
-    while True:
-        across = {
-            "started_at": {"$lt": recount.start},
-            "last_active_at": {"$gte": recount.start},
-            "interceptions": {"$gt": 1},
-        }
-        first = await database.sessions.find_one(across, {"started_at": True}, sort=[("started_at", 1)])
-        if first is None:
-            return recount
-        recount = recount._replace(start=Bucket.DAY.floor(first["started_at"]))
+async def _since(database: Database, start: datetime) -> Recount:
+    """Begin so early that no session of several calls has some before that and some after it.
 
-
-async def _with_records(database: Database, recount: Recount) -> Recount:
-    """Begin with the first day of which all records are there: totals outlive those that retention removes."""
-    only, order = {"started_at": True}, [("started_at", 1), ("_id", 1)]
-    oldest = await database.interceptions.find_one({}, only, sort=order, hint=dict(BY_TIME))
-    first = Bucket.DAY.floor(oldest["started_at"]) if oldest else recount.start
+    And no earlier than with the first day of which all records are there: totals outlive those that retention removes.
+    """
+    found: dict[str, Any] | None = {"started_at": start}
+    while found is not None:
+        start = Bucket.DAY.floor(found["started_at"])
+        across = {"started_at": {"$lt": start}, "last_active_at": {"$gte": start}, "interceptions": {"$gt": 1}}
+        found = await database.sessions.find_one(across, {"started_at": True}, sort=[("started_at", 1)])
+    only = {"started_at": True}
+    oldest = await database.interceptions.find_one({}, only, sort=_OLDEST_FIRST, hint=dict(BY_TIME))
+    first = Bucket.DAY.floor(oldest["started_at"]) if oldest else start
     earlier = {"level": Breakdown.ALL, "bucket": Bucket.DAY, "at": {"$lt": first}}
     if oldest is None or await database.rollups.find_one(earlier, {"_id": True}) is None:
-        return recount
-    return recount._replace(start=max(recount.start, first + timedelta(days=1)))
+        return Recount(start)
+    return Recount(max(start, first + timedelta(days=1)))
 
 
 async def clear(database: Database, recount: Recount, session: Session) -> bool:
     """Remove some of what was derived of the days, in the transaction of a session; return whether that was all."""
-    conditions: dict[str, Mapping[str, Any]] = {"rollups": {"level": {"$exists": True}, "at": recount.days}}
-    if recount.is_whole:
-        # Of sessions across the beginning of the first day records are gone.
-        across = {"last_active_at": recount.days, "interceptions": {"$gt": 1}}
-        conditions["sessions"] = {"$or": [{"started_at": recount.days}, across]}
+    since = {"$gte": recount.start}
+    # Of sessions across the beginning of the first day records are gone.
+    across = {"last_active_at": since, "interceptions": {"$gt": 1}}
+    conditions: dict[str, Mapping[str, Any]] = {
+        "rollups": {"level": {"$exists": True}, "at": since},
+        "sessions": {"$or": [{"started_at": since}, across]},
+    }
     for name, condition in conditions.items():
         collection = with_plain_ids(getattr(database, name))
         found = await collection.find(condition, {"_id": True}, session=session).limit(REMOVED_AT_ONCE).to_list(None)
@@ -192,10 +165,10 @@ async def clear(database: Database, recount: Recount, session: Session) -> bool:
 
 async def read_recorded(database: Database, recount: Recount, number: int) -> tuple[list[dict[str, Any]], Timestamp]:
     """Read the next calls that have ended, oldest first, and as of when that is. Whatever the driver raises passes."""
-    found: dict[str, Any] = {"started_at": recount.days, "status": {"$ne": Status.IN_FLIGHT.value}}
+    found: dict[str, Any] = {"started_at": {"$gte": recount.start}, "status": {"$ne": Status.IN_FLIGHT.value}}
     if recount.done is not None:
         at, id_ = recount.done
-        found["started_at"] = {**recount.days, "$gte": at}
+        found["started_at"] = {"$gte": at}
         found["$or"] = [{"started_at": {"$gt": at}}, {"_id": {"$gt": id_}}]
     interceptions = with_plain_ids(database.interceptions)
     reply = await interceptions.database.command(

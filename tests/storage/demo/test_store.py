@@ -83,7 +83,7 @@ async def test_what_it_leaves_no_job_to_do_is_as_the_job_would_have_done_it(stor
     assert linked
     assert await calls.count_documents(asking) == await calls.count_documents({"parent_id": {"$exists": True}})
     await calls.update_many(asking, {"$unset": {"parent_id": 1, "root_id": 1}})
-    await derived_job(store.records).recount(NOW - timedelta(days=90), None)
+    await derived_job(store.records).recount(NOW - timedelta(days=90))
     async for one in calls.find({"_id": {"$in": list(linked)}}):
         assert {name: one.get(name) for name in LINKS} == {name: linked[one["_id"]].get(name) for name in LINKS}
 

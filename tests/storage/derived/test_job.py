@@ -147,7 +147,7 @@ async def test_one_that_is_paused_while_it_clears_days_removes_nothing_of_its_su
     await world.go_on(20)
     await derive(database, now=world.now)
     held = Held(database, "delete_many")
-    recounting = asyncio.create_task(derived_job(held, now=world.now).recount(MIDNIGHT, None))
+    recounting = asyncio.create_task(derived_job(held, now=world.now).recount(MIDNIGHT))
     await held.reached.wait()
     await database.derived.update_one({}, {"$unset": {"lease": ""}})
     await derive(database, now=world.now)
@@ -173,28 +173,37 @@ async def test_what_changed_while_the_database_forgot_is_counted_from_the_record
     await world.adds_up()
 
 
-@pytest.mark.parametrize("days", [(0, None), (0, 1), (1, 2)], ids=["all", "one day", "another day"])
+@pytest.mark.parametrize("first", [0, 1])
 @pytest.mark.gen_test(timeout=120)
-async def test_a_recount_puts_right_what_is_wrong_in_its_days_and_changes_nothing_else(database, days):
+async def test_a_recount_puts_right_what_is_wrong_since_its_day_and_changes_nothing_else(database, first):
     world = World(database, Random(13))
     await world.go_on(40)
     later = Call(9_001, second=86_400 + 60)
     await write(database, later.start, later.end())
     await derive(database, now=world.now)
-    first, end = days
     start = MIDNIGHT + timedelta(days=first)
-    until = None if end is None else MIDNIGHT + timedelta(days=end)
-    wrong = {"at": {"$gte": start, **({} if until is None else {"$lt": until})}}
-    await database.rollups.update_many(wrong, {"$inc": {"interceptions": 5}})
+    await database.rollups.update_many({"at": {"$gte": start}}, {"$inc": {"interceptions": 5}})
     said = []
 
     async def say(at):
         said.append(at)
 
-    await derived_job(database, now=world.now).recount(start, until, say)
+    await derived_job(database, now=world.now).recount(start, say)
     assert said == sorted(said)
     await world.adds_up()
     await world.go_on(5)
+    await derive(database, now=world.now)
+    await world.adds_up()
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_days_that_the_first_version_counts_again_are_counted_from_there_on(database):
+    world = World(database, Random(17))
+    await world.go_on(40)
+    await derive(database, now=world.now)
+    await database.rollups.update_many({"at": {"$gte": MIDNIGHT}}, {"$inc": {"interceptions": 5}})
+    begun = {"start": MIDNIGHT, "end": MIDNIGHT + timedelta(days=1), "is_cleared": True, "done": None, "batch": None}
+    await database.derived.update_one({}, {"$set": {"recount": {**begun, "time": None}}})
     await derive(database, now=world.now)
     await world.adds_up()
 

@@ -153,7 +153,7 @@ async def test_tries_of_one_call_are_linked_and_what_the_earlier_ones_cost_is_su
         session = await database.sessions.find_one({"_id": uuid5(ADA.id, "a")})
         assert (session["interceptions"], session["retries"]) == (4, 2)
         assert session["retry_cost"].to_decimal() == Decimal("0.000012")
-        await derived_job(database).recount(NOON, None)  # leaves it as it is
+        await derived_job(database).recount(NOON)  # leaves it as it is
 
 
 async def test_a_client_that_counts_its_tries_is_believed(database):
