@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from limits.limit import BudgetPeriod
+from limits.limit import NEVER_NS, BudgetPeriod
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -46,7 +46,12 @@ def time_zone(name: str) -> tzinfo:
 
 
 def bounds_of(period: BudgetPeriod, zone: str, now_ns: int) -> Bounds:
-    """The period in which an instant is, in nanoseconds since 1970. It begins at midnight, a week on Monday."""
+    """The period in which an instant is, in nanoseconds since 1970. It begins at midnight, a week on Monday.
+
+    All time begins in 1970 and ends with what an integer of 64 bits can say, in 2262.
+    """
+    if period is BudgetPeriod.TOTAL:
+        return Bounds(0, NEVER_NS)
     tz = time_zone(zone)
     local = from_ns(now_ns).astimezone(tz)
     midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None, fold=0)

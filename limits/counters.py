@@ -367,7 +367,8 @@ class Budgets(Reservations):
         spent = self._keys.get(limit.key)
         reserved = self._reserved.get(limit.key, 0)
         used = 0 if spent is None else spent.used
-        left = self._bounds.end_ns - wall
+        is_total = self._period is BudgetPeriod.TOTAL
+        left = NEVER_NS if is_total else self._bounds.end_ns - wall
         free = limit.maximum - used - reserved
         if need <= free:
             wait = 0
@@ -375,7 +376,7 @@ class Budgets(Reservations):
             wait = NEVER_NS
         else:
             wait = SLOT_RETRY_NS if need + reserved > limit.maximum else left
-        return LimitState(limit, used, max(0, free), wait, left, reserved)
+        return LimitState(limit, used, max(0, free), wait, 0 if is_total else left, reserved)
 
     def charge(self, limit: Limit, amount: int, _now: int) -> None:
         """Charge money to the period in which it becomes known."""

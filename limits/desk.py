@@ -6,13 +6,13 @@ The headers are those by which Anthropic tells of an organization's own spending
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from math import ceil
 from typing import Final, Literal
 
 from intercept.apis import Dialect
 from limits.calendar import bounds_of, from_ns, time_zone, to_ns
-from limits.limit import PERIODS, Limit, LimitKind, LimitState
+from limits.limit import PERIODS, BudgetPeriod, Limit, LimitKind, LimitState
 from limits.protection.overload import OverloadedError
 
 WARNINGS: Final = (0.95, 0.75)
@@ -42,18 +42,23 @@ def severity_of(state: LimitState) -> Literal["normal", "warning", "critical"]:
     return "critical" if part >= critical else "warning" if part >= warning else "normal"
 
 
-def end_of(limit: Limit, now: datetime) -> datetime:
-    """When the period of a budget ends."""
+def end_of(limit: Limit, now: datetime) -> datetime | None:
+    """When the period of a budget ends; None of one that never starts again."""
+    if limit.period is BudgetPeriod.TOTAL:
+        return None
     return from_ns(bounds_of(limit.period, limit.zone, to_ns(now)).end_ns)
 
 
 def budget_headers(dialect: Dialect, states: Iterable[LimitState], now: datetime) -> dict[str, str]:
-    """The headers of a response about the fullest budget, for a client that signed in below a provider."""
-    if (state := fullest(states)) is None:
+    """The headers of a response about the fullest budget, for a client that signed in below a provider.
+
+    The client takes no notice of a budget whose period has no end.
+    """
+    if (state := fullest(states)) is None or (end := end_of(state.limit, now)) is None:
         return {}
     part = part_spent(state)
     threshold = next((one for one in WARNINGS if part >= one), None)
-    status, resets = "allowed" if threshold is None else "allowed_warning", _seconds(end_of(state.limit, now))
+    status, resets = "allowed" if threshold is None else "allowed_warning", _seconds(end)
     told = {
         "status": status,
         "reset": resets,
@@ -75,21 +80,21 @@ def worded(problem: OverloadedError, dialect: Dialect, now: datetime) -> Overloa
     spent = [one.limit for one in problem.states if _is_budget(one) and one.retry_after_ns]
     if not spent or problem.rule not in {one.rule for one in spent}:
         return problem
-    limit = max(spent, key=lambda one: end_of(one, now))
-    end = end_of(limit, now)
-    resets = _seconds(end)
+    ends = {one: end_of(one, now) for one in spent}
+    limit = max(spent, key=lambda one: ends[one] or datetime.max.replace(tzinfo=UTC))
     told = {
         "status": "rejected",
-        "reset": resets,
-        "overage-reset": resets,
         "overage-utilization": "1",
         "overage-surpassed-threshold": "1",
-        "overage-period": PERIODS[limit.period],
         "overage-disabled-reason": "org_spend_cap_reached",
     }
-    headers = {_TOLD.format(dialect.desk_headers, name): value for name, value in told.items()}
-    headers |= {"Retry-After": str(ceil((end - now).total_seconds()))}
-    message = f"{problem.message} It starts again at {end.astimezone(time_zone(limit.zone)):%Y-%m-%d %H:%M %Z}."
+    message, more = problem.message, {}
+    if end := ends[limit]:
+        told |= {name: _seconds(end) for name in ("reset", "overage-reset")}
+        told["overage-period"] = PERIODS[limit.period]
+        message += f" It starts again at {end.astimezone(time_zone(limit.zone)):%Y-%m-%d %H:%M %Z}."
+        more = {"Retry-After": str(ceil((end - now).total_seconds()))}
+    headers = more | {_TOLD.format(dialect.desk_headers, name): value for name, value in told.items()}
     return OverloadedError(problem.rule, 429, message, problem.headers | headers, policy=problem.policy)
 
 

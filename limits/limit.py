@@ -51,11 +51,12 @@ class Of(StrEnum):
 
 
 class BudgetPeriod(StrEnum):
-    """A calendar period. A week begins on Monday."""
+    """A calendar period, of which a week begins on Monday; or all time, in which a budget never starts again."""
 
     DAY = auto()
     WEEK = auto()
     MONTH = auto()
+    TOTAL = auto()
 
 
 PERIODS: Final[Mapping[BudgetPeriod, Literal["daily", "weekly", "monthly"]]] = {
@@ -63,7 +64,7 @@ PERIODS: Final[Mapping[BudgetPeriod, Literal["daily", "weekly", "monthly"]]] = {
     BudgetPeriod.WEEK: "weekly",
     BudgetPeriod.MONTH: "monthly",
 }
-"""What Anthropic calls the periods of budgets."""
+"""What Anthropic calls the periods of budgets. It has no budget of all time."""
 
 
 class Limit(Struct, frozen=True, array_like=True, gc=False):

@@ -79,7 +79,7 @@ class LimitUsage(Struct, kw_only=True):
         | UnsetType
     ) = UNSET
     window_seconds: Annotated[float, Meta(gt=0)] | UnsetType = UNSET
-    period: Literal["day", "week", "month"] | UnsetType = UNSET
+    period: Literal["day", "week", "month", "total"] | UnsetType = UNSET
     timezone: Annotated[str | UnsetType, doc("The time zone in which periods start.")] = UNSET
 
 

@@ -126,7 +126,7 @@ class LimitRule(Struct):
     reserved: Annotated[float, Meta(ge=0, description="Held back for requests in progress.")]
     remaining: Annotated[float, Meta(ge=0)]
     window_seconds: Annotated[float | None, doc("The window of a rate or token limit.")]
-    period: Annotated[Literal["day", "week", "month"] | None, doc("Of a budget.")]
+    period: Annotated[Literal["day", "week", "month", "total"] | None, doc("Of a budget.")]
     resets_at: Annotated[
         Time | None, doc("When nothing is used any more, if no more requests come; for a budget, when its period ends.")
     ]

@@ -72,7 +72,8 @@ def _limits(limits: PolicyLimits | UnsetType) -> str:
 
 def _each_limit(limits: PolicyLimits) -> Iterator[str]:
     if (budget := limits.budget) is not UNSET:
-        yield f"${_money(budget.usd)} a {budget.period}{_shadow(budget.shadow)}"
+        of = "in total" if budget.period == "total" else f"a {budget.period}"
+        yield f"${_money(budget.usd)} {of}{_shadow(budget.shadow)}"
     if (rate := limits.rate) is not UNSET:
         yield f"{_count(rate.requests, 'call')} in {rate.window}{_shadow(rate.shadow)}"
     if (tokens := limits.tokens) is not UNSET:

@@ -70,9 +70,10 @@ class SpendLimit(Struct):
     @classmethod
     def of(cls, kept: KeptPolicy) -> Self | None:
         """Make the spend limit of a policy; None if that has none."""
-        if (budget := budget_of(kept.source.level, kept.policy)) is None or kept.changed_at is None:
+        budget = budget_of(kept.source.level, kept.policy)
+        if budget is None or kept.changed_at is None or (period := PERIODS.get(budget.calendar)) is None:
             return None
-        at, period = format_time(kept.changed_at), PERIODS[budget.calendar]
+        at = format_time(kept.changed_at)
         return cls(id_of(kept.source), at, at, SpendScope.of(kept.source), _cents(budget.micro_dollars), period)
 
 
@@ -182,7 +183,7 @@ class EffectiveSpendLimit(Struct):
     def of(cls, user: User, holding: Applied | None, period: Period, spent: Decimal) -> Self:
         """Show what a user has spent in a period, and the budget that holds for them if it is of this period."""
         key = format_id(user.id)
-        applies = holding if holding is not None and PERIODS[holding.limit.period] == period else None
+        applies = holding if holding is not None and PERIODS.get(holding.limit.period) == period else None
         return cls(
             scope=SpendScope("user", user_id=key),
             groups=list(map(format_id, user.group_ids)),
@@ -218,9 +219,10 @@ class AuditedLimit(Struct):
             policy = read_policy({"limits": fields["limits"]} if "limits" in fields else {}, kind_of(source.level))
         except InvalidPolicyError:  # of another version of the bridge
             return None
-        if (budget := budget_of(source.level, policy)) is None:
+        budget = budget_of(source.level, policy)
+        if budget is None or (period := PERIODS.get(budget.calendar)) is None:
             return None
-        return cls(SpendScope.of(source), _cents(budget.micro_dollars), PERIODS[budget.calendar])
+        return cls(SpendScope.of(source), _cents(budget.micro_dollars), period)
 
 
 class SpendLimitEvent(Struct):

@@ -267,7 +267,7 @@ class Settings:
         OVERLOAD,
         choice(BudgetPeriod),
         "month",
-        "When the budget restarts: each day, each week (on Monday) or each month.",
+        "When the budget restarts: each day, each week (on Monday), each month, or never.",
     )
     budget_timezone: str = declare(OVERLOAD, TIME_ZONE, "UTC", "Time zone in which budget periods start.")
     limits_reserve: bool = declare(

@@ -16,7 +16,7 @@ from handlers.bridge import Bridge
 from handlers.operations.operation import READERS, Ask, operation
 from handlers.operations.query import Paged
 from intercept.times import format_time
-from limits.limit import Limit, LimitKind, LimitState, Of
+from limits.limit import BudgetPeriod, Limit, LimitKind, LimitState, Of
 from limits.policies.compiled import Applied, Level, PolicyHolder
 from resources.fields import ListPage, Time, doc, word
 from resources.limits import MICRO_DOLLARS, period_end
@@ -26,6 +26,9 @@ from storage.policies.budgets import budgets_of, spend_by_key
 from storage.queries.money import spend_by_token
 
 _DAY_SECONDS: Final = 86_400
+_FORECAST_SECONDS: Final = 366 * _DAY_SECONDS
+"""Nothing is said about what will be used up later."""
+
 Dollars = Annotated[float, Meta(ge=0)]
 
 
@@ -36,13 +39,13 @@ class BudgetUse(Struct):
     name: Annotated[str, doc("Of the user or the group, the id of the token; empty for everyone.")]
     used_usd: Dollars
     limit_usd: Dollars
-    period: Literal["day", "week", "month"]
+    period: Literal["day", "week", "month", "total"]
     pace_usd: Annotated[Dollars, doc("What was spent a day in the last seven days.")]
     used_up_at: Annotated[
         Time | None,
         doc("When it will be used up at that pace, now if it is; null if not before its period ends."),
     ]
-    resets_at: Annotated[Time | None, doc("When its period ends.")]
+    resets_at: Annotated[Time | None, doc("When its period ends; null of `total`.")]
     reserved_usd: Annotated[Dollars, doc("Held back for calls in progress.")]
     source: PolicySource
     shadow: Annotated[bool, doc("Whether it only counts, and refuses nothing.")]
@@ -73,7 +76,8 @@ def _used_up(state: LimitState, pace_usd: float, now: datetime) -> str | None:
     if left <= 0:
         return format_time(now)
     seconds = left / pace_usd * _DAY_SECONDS if pace_usd else inf
-    return None if seconds * 1e9 >= state.reset_ns else format_time(now + timedelta(seconds=seconds))
+    until = inf if state.limit.period is BudgetPeriod.TOTAL else state.reset_ns / 1e9
+    return None if seconds >= min(until, _FORECAST_SECONDS) else format_time(now + timedelta(seconds=seconds))
 
 
 LONGEST_PERIOD: Final = timedelta(days=31)

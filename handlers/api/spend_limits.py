@@ -96,8 +96,9 @@ async def set_spend_limit(ask: Ask, body: NewSpendLimit) -> SpendLimit:
     budget = {"usd": f"{Decimal(cents) / 100:f}", "period": _WORDS[body.period].value, "shadow": None}
 
     def change(before: Budget | None) -> dict[str, Any]:
-        if before is not None and PERIODS[before.calendar] != body.period:
-            raise InvalidBodyError([("period", ONE_PERIOD.format(body.scope.type, PERIODS[before.calendar]))])
+        period = PERIODS.get(before.calendar, "total") if before else body.period
+        if period != body.period:
+            raise InvalidBodyError([("period", ONE_PERIOD.format(body.scope.type, period))])
         return budget
 
     kept = await _change(ask, level, body.scope.user_id or body.scope.rbac_group_id or "", change)

@@ -13,9 +13,10 @@ from limits.policies.compiled import Applied, CompiledPolicy, Level, Patterns, P
 from limits.policies.managed_settings import settings_of, with_models
 from limits.policies.policy import ANY_TEXT, AnyPolicy, Pattern
 
-_DAYS: Final = {BudgetPeriod.DAY: 1, BudgetPeriod.WEEK: 7, BudgetPeriod.MONTH: 30}
 _ALL_DAYS: Final = 210
 """A multiple of the days of each period, to compare budgets of different ones."""
+
+_DAYS: Final = {BudgetPeriod.DAY: 1, BudgetPeriod.WEEK: 7, BudgetPeriod.MONTH: 30, BudgetPeriod.TOTAL: _ALL_DAYS}
 
 
 class Caller(NamedTuple):

@@ -269,7 +269,7 @@ class TokenLimit(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
 
 
 class Budget(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """US dollars in a calendar period. Calls with a user's own key cost nothing."""
+    """US dollars in a calendar period, or in all. Calls with a user's own key cost nothing."""
 
     usd: Annotated[
         Usd,
@@ -277,7 +277,7 @@ class Budget(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
             description="As text or as a number, to a millionth of a dollar. 0 refuses what the bridge would pay for."
         ),
     ]
-    period: Literal["day", "week", "month"]
+    period: Literal["day", "week", "month", "total"]
     reserve: Annotated[
         bool, Meta(description="Whether the most that a call may cost by its `max_tokens` is held back until it ends.")
     ] = False

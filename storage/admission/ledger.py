@@ -35,7 +35,7 @@ from bson.int64 import Int64
 from bson.raw_bson import RawBSONDocument
 
 from limits.calendar import bounds_of
-from limits.limit import NEVER_NS, SLOT_RETRY_NS, UNLIMITED, Limit, LimitKind, LimitState
+from limits.limit import NEVER_NS, SLOT_RETRY_NS, UNLIMITED, BudgetPeriod, Limit, LimitKind, LimitState
 
 MS = 1_000_000
 """Nanoseconds in a millisecond."""
@@ -152,13 +152,15 @@ def state_of(limit: Limit, use: Use, need: int = 0) -> LimitState:
         free = max(0, limit.maximum - use.held - use.left)
         wait = 0 if need <= free else (SLOT_RETRY_NS if limit.maximum > 0 else NEVER_NS)
         return LimitState(limit, use.held, free, wait, 0)
-    reset = 0
-    if use.span.end or use.log:
+    reset, is_total = 0, limit.kind is LimitKind.BUDGET and limit.period is BudgetPeriod.TOTAL
+    if (use.span.end or use.log) and not is_total:
         reset = use.span.leaves_in(use.log[-1][0] if use.log else use.span.now) * MS
     free = limit.maximum - use.used - use.held - use.left
     wait = 0
     if need > free:
-        wait = NEVER_NS if need > limit.maximum else _wait(use, need - free) * MS or SLOT_RETRY_NS
+        leaves = 0 if is_total else _wait(use, need - free) * MS
+        is_never = need > limit.maximum - (use.used if is_total else 0)
+        wait = NEVER_NS if is_never else leaves or SLOT_RETRY_NS
     return LimitState(limit, use.used, max(0, free), wait, reset, use.held)
 
 

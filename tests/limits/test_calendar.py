@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limits.calendar import bounds_of, time_zone
-from limits.limit import BudgetPeriod
+from limits.limit import NEVER_NS, PERIODS, BudgetPeriod
 from tests.cases import for_each
 
 ZONES = ("UTC", "Europe/Berlin", "America/Sao_Paulo", "Asia/Kathmandu", "Pacific/Apia", "Australia/Lord_Howe")
@@ -33,7 +33,7 @@ def test_a_period_begins_at_midnight_of_its_zone(period, zone, now, begin, end):
 
 @given(
     now=st.datetimes(datetime(2000, 1, 1), datetime(2099, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
-    period=st.sampled_from(BudgetPeriod),
+    period=st.sampled_from(list(PERIODS)),
     zone=st.sampled_from(ZONES),
 )
 def test_periods_follow_one_another_without_a_gap(now, period, zone):
@@ -42,6 +42,10 @@ def test_periods_follow_one_another_without_a_gap(now, period, zone):
     assert begin <= now_ns < end
     assert bounds_of(period, zone, end).begin_ns == end
     assert bounds_of(period, zone, begin - 1).end_ns == begin
+
+
+def test_all_time_has_no_end():
+    assert bounds_of(BudgetPeriod.TOTAL, "UTC", instant(2026, 12, 3)) == (0, NEVER_NS)
 
 
 @for_each("name", "Mars/Olympus", "", "/etc/passwd", "../x", "Europe", "\0")

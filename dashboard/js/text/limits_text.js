@@ -14,13 +14,18 @@ export function windowText(seconds) {
   return text || "0s";
 }
 
+/** The period of a budget, as in "$5 a day". */
+export function periodText(period) {
+  return period === "total" ? "in total" : `a ${period}`;
+}
+
 /** What a limit counts. */
 export function limitTitle({ kind, window_seconds: window, period }) {
   return {
     concurrency: "Calls at a time",
     rate: `Calls in ${windowText(window ?? 0)}`,
     tokens: `Tokens in ${windowText(window ?? 0)}`,
-    budget: `US dollars a ${period}`,
+    budget: `US dollars ${periodText(period)}`,
   }[kind];
 }
 

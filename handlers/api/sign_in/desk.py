@@ -32,7 +32,7 @@ from handlers.problems import Problem
 from intercept.ids import format_id
 from intercept.times import format_time
 from limits.desk import end_of, fullest, part_spent, severity_of
-from limits.limit import PERIODS, BudgetPeriod
+from limits.limit import PERIODS
 from limits.policies.managed_settings import checksum_of
 from limits.request_limits import Client
 from resources.fields import Time, doc
@@ -95,7 +95,7 @@ class DeskUsage(Struct):
     """What a client shows of its user's budget."""
 
     extra_usage: DeskMoney
-    limits: Annotated[list[DeskBudget], doc("The budget of which the largest part is spent; none where there is none.")]
+    limits: Annotated[list[DeskBudget], doc("The budget of which the largest part is spent, if it has a period.")]
 
 
 class DeskMetadata(Struct):
@@ -171,15 +171,13 @@ class UsageHandler(SignedInHandler):
         states = await bridge.overload.states([*limits.of_client(client), *limits.of_call(client)])
         self.set_header("Cache-Control", "no-store")
         if (state := fullest(states)) is None:
-            day, week, month = [float(await bridge.people.spend_of(identity.user, one) * 100) for one in BudgetPeriod]
+            day, week, month = [float(await bridge.people.spend_of(identity.user, one) * 100) for one in PERIODS]
             self.send_json(DeskUsage(DeskMoney(None, month, None, DeskSpend(day), DeskSpend(week)), []))
             return
-        limit, percent = state.limit, round(part_spent(state) * 100, 2)
-        budget = DeskBudget(
-            PERIODS[limit.period], percent, format_time(end_of(limit, bridge.now())), severity_of(state)
-        )
-        money = DeskMoney(limit.maximum / _CENT, state.used / _CENT, percent)
-        self.send_json(DeskUsage(money, [budget]))
+        limit, percent, budgets = state.limit, round(part_spent(state) * 100, 2), []
+        if end := end_of(limit, bridge.now()):
+            budgets = [DeskBudget(PERIODS[limit.period], percent, format_time(end), severity_of(state))]
+        self.send_json(DeskUsage(DeskMoney(limit.maximum / _CENT, state.used / _CENT, percent), budgets))
 
 
 class SettingsHandler(SignedInHandler):

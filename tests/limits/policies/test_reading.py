@@ -98,7 +98,7 @@ def test_a_policy_of_many_is_read_as_it_is_written():
     (
         {"limits": {"budget": {"usd": 1, "period": "year"}}},
         "limits.budget.period",
-        "must be one of day, week, month",
+        "must be one of day, week, month, total",
     ),
     (
         {"limits": {"together": {}}},

@@ -1,12 +1,14 @@
 """Ledgers: the statements change documents of MongoDB as the model of a cluster says, and what is left until when."""
 
 import time
+from functools import partial
 from itertools import count
 from random import Random
 
 import pytest
+from msgspec import structs
 
-from limits.limit import NEVER_NS, SLOT_RETRY_NS
+from limits.limit import NEVER_NS, SLOT_RETRY_NS, BudgetPeriod
 from storage.admission.cluster import LedgerStore
 from storage.admission.ledger import (
     GRANT_MS,
@@ -164,3 +166,17 @@ async def test_ledgers_are_as_expected_only_if_every_change_was_made_and_little_
 def test_a_refusal_says_how_long_to_wait(limit, use, need, remaining, wait):
     state = state_of(limit, Use(span_of(limit, 1_000), **use), need)
     assert (state.remaining, state.retry_after_ns) == (remaining, wait)
+
+
+def test_a_budget_of_all_time_never_starts_again():
+    total = structs.replace(budget(5_000), period=BudgetPeriod.TOTAL)
+    span = span_of(total, int(time.time() * 1_000))
+    spent, some = Use(span, used=5_000), Use(span, [(span.now, 4_000)], used=4_000, held=900)
+    assert [
+        (one.remaining, one.retry_after_ns, one.reset_ns) for one in map(partial(state_of, total), (spent, some))
+    ] == [
+        (0, NEVER_NS, 0),
+        (100, 0, 0),
+    ]
+    assert state_of(total, some, 500).retry_after_ns == SLOT_RETRY_NS
+    assert state_of(total, some, 1_500).retry_after_ns == NEVER_NS

@@ -10,6 +10,7 @@ import { href } from "../../frame/router.js";
 import { Failure, Pending } from "../../parts/states.js";
 import { useResource } from "../../server/resource.js";
 import { plural, time, usd, whole } from "../../text/format.js";
+import { periodText } from "../../text/limits_text.js";
 import { Gauge, RefusedRules } from "./holding.js";
 import Usage from "./usage.js";
 import { WhatIf } from "./what_if.js";
@@ -107,7 +108,7 @@ function Limit({ limit, tokens }) {
     <section class="card limit stack">
       <h2>${title}</h2>
       <p class="quiet">
-        ${most > 0 && `At most ${format(most)}${window ? ` in ${whole(window)} s` : ""}${period ? ` a ${period}` : ""}. `}${about}
+        ${most > 0 && `At most ${format(most)}${window ? ` in ${whole(window)} s` : ""}${period ? ` ${periodText(period)}` : ""}. `}${about}
       </p>
       <ul class="gauges stack">
         ${rows.map(

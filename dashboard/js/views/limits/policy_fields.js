@@ -13,7 +13,7 @@ const half = (kind, names, name) => ({ path: [kind], read: (text, limit) => limi
 const RATE = ["rate", ["requests", "window"]];
 const TOKENS = ["tokens", ["count", "window"]];
 const BUDGET = ["budget", ["usd", "period"]];
-const PERIODS = { "": "–", day: "a day", week: "a week", month: "a month" };
+const PERIODS = { "": "–", day: "a day", week: "a week", month: "a month", total: "all time" };
 const KEPT = { "": "not restricted here", full: "all", redacted: "redacted", hashed: "a hash", none: "nothing" };
 const RESPONSES = { ...KEPT, "": "not recorded, unless another policy says so" };
 

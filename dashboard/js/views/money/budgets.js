@@ -6,7 +6,7 @@ import { Table, Track } from "../../parts/figures.js";
 import { End } from "../../parts/list.js";
 import { usePages } from "../../server/resource.js";
 import { day, plural, usd } from "../../text/format.js";
-import { sourceText } from "../../text/limits_text.js";
+import { periodText, sourceText } from "../../text/limits_text.js";
 
 const PAGE = 100;
 
@@ -32,7 +32,7 @@ function Row({ budget }) {
     <tr>
       <td><${Whose} budget=${budget} /></td>
       <td>${usd(used)}<${Track} label="Spent" value=${used} max=${limit} isLimit /></td>
-      <td class="number">${usd(limit)} a ${period}</td>
+      <td class="number">${usd(limit)} ${periodText(period)}</td>
       <td class="number">${usd(pace)}</td>
       <td class=${budget.used_up_at ? "bad" : "quiet"}>${endOf(budget)}</td>
       <td class="quiet">${sourceText(source)}${shadow && ", only counts"}</td>
