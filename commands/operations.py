@@ -32,6 +32,7 @@ NAMES = {
     "create_service_token": "",
     "list_service_tokens": "",
     "list_members": "groups members",
+    "invite_user": "users invite",
     "get_statistics": "stats show",
     "request_recost": "prices recost",
     "list_recosts": "prices recosts",

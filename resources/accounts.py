@@ -178,17 +178,23 @@ class FoundToken(ListedToken, frozen=True, kw_only=True):
 
 
 TokenName = Annotated[str, Meta(max_length=MAX_NAME, description="Its purpose, in printable characters.")]
+LIFETIME = Meta(pattern=r"^([0-9]{1,9}d)?([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{1,9}s)?([0-9]{1,9}ms)?$")
 Duration = Annotated[
     str,
+    LIFETIME,
     Meta(
-        pattern=r"^([0-9]{1,9}d)?([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{1,9}s)?([0-9]{1,9}ms)?$",
         description=f"After which time it expires: {POSITIVE_DURATION.allowed}. If not given, with the token "
         "that it is made with; never, if that never does. It cannot outlive that one.",
     ),
 ]
 
 
-def _duration(text: str) -> str:
+def read_duration(text: str) -> str:
+    """Read a lifetime, such as `7d`.
+
+    Raises:
+        ValueError: It is none.
+    """
     try:
         POSITIVE_DURATION.parse(text)
     except (ValueError, OverflowError):
@@ -223,7 +229,7 @@ class Replacement(Body):
     ) = UNSET
     expires: Duration | UnsetType = UNSET
 
-    readers: ClassVar[Readers] = {"overlap": _overlap, "expires": _duration}
+    readers: ClassVar[Readers] = {"overlap": _overlap, "expires": read_duration}
 
     @property
     def overlap_time(self) -> timedelta:
@@ -237,7 +243,7 @@ class NewToken(Body):
     name: TokenName | UnsetType = UNSET
     expires: Duration | UnsetType = UNSET
 
-    readers: ClassVar[Readers] = {"name": partial(checked_name, "token's name"), "expires": _duration}
+    readers: ClassVar[Readers] = {"name": partial(checked_name, "token's name"), "expires": read_duration}
 
 
 def expiry(body: NewToken | Replacement, now: datetime) -> datetime | None:

@@ -40,9 +40,9 @@ export function readRefusal() {
 
 /** The id in an address of this view, or ""; it is removed from the address, so that nobody else finds it. */
 function removeId(name) {
-  const { view, id } = parse(location.hash);
+  const { view, id, params } = parse(location.hash);
   if (view !== name) return "";
-  go(href(HOME), { replace: true });
+  go(href(params.to ?? HOME), { replace: true });
   return id;
 }
 

@@ -148,15 +148,15 @@ export function Confirm({ act, onClose, ...dialog }) {
 }
 
 /** A button that adds something in a dialog with these fields; `onAdded` gets what is there then. `what` is as in "a group", `path` where they are. */
-export function Addition({ what, path, fields, initial, onAdded }) {
+export function Addition({ verb = "Add", what, path, fields, initial, onAdded }) {
   const [isOpen, setOpen] = useState(false);
   const added = (one) => {
     setOpen(false);
     onAdded(one);
   };
   return html`
-    <button type="button" onClick=${() => setOpen(true)}>Add ${what}</button>
-    ${isOpen && html`<${NewOne} title=${`Add ${what}`} fields=${fields} initial=${initial} add=${(given) => send("POST", path, given).then(added)} onClose=${() => setOpen(false)} />`}
+    <button type="button" onClick=${() => setOpen(true)}>${verb} ${what}</button>
+    ${isOpen && html`<${NewOne} title=${`${verb} ${what}`} verb=${verb} fields=${fields} initial=${initial} add=${(given) => send("POST", path, given).then(added)} onClose=${() => setOpen(false)} />`}
   `;
 }
 

@@ -24,6 +24,9 @@ MAX_ID_TOKEN = 6_000
 CODE_SECONDS = 600.0
 """How long a code signs in that has not been used yet."""
 
+INVITED_SECONDS = 7 * 86_400.0
+"""How long the code of an invitation does."""
+
 
 class InvalidCodeError(Exception):
     """A code does not sign in: it is unknown, used or too old, or its token is no longer valid."""
@@ -89,6 +92,11 @@ class SignIns(Changes):
         async with self._database.within(ANSWER_SECONDS):
             return await self._add_code({"token_id": identity.token_id})
 
+    async def create_invitation(self, identity: Identity) -> str:
+        """Make a code as `create_code` does, which signs in within `INVITED_SECONDS`."""
+        async with self._database.within(ANSWER_SECONDS):
+            return await self._add_code({"token_id": identity.token_id}, INVITED_SECONDS)
+
     async def create_link(self, username: str) -> str:
         """Create a code that signs in a user without a token, also if no other way to sign in is on."""
         async with self._database.within(ANSWER_SECONDS):
@@ -97,8 +105,8 @@ class SignIns(Changes):
             await self._audit(None, COMMAND_LINE, Action.LINK_CREATED, user)
         return code
 
-    async def _add_code(self, whose: dict[str, Any]) -> str:
-        code, expires_at = new_token(), self._now() + timedelta(seconds=CODE_SECONDS)
+    async def _add_code(self, whose: dict[str, Any], seconds: float = CODE_SECONDS) -> str:
+        code, expires_at = new_token(), self._now() + timedelta(seconds=seconds)
         document = {"_id": digest(code), "schema_version": 1, **whose, "expires_at": expires_at}
         await self._database.sign_in_codes.insert_one(document)
         return code

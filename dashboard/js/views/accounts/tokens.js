@@ -15,7 +15,7 @@ import { Figures, useFigures } from "./figures.js";
 
 const PAGE = 50;
 const DAY_MS = 86_400_000;
-const LIFETIMES = [
+export const LIFETIMES = [
   [7, "7 days"],
   [30, "30 days"],
   [90, "90 days"],

@@ -8,6 +8,7 @@ import { go, href } from "../../frame/router.js";
 import { Addition, ChangeForm, Confirm, Removal } from "../../parts/forms.js";
 import { End, List, Pane } from "../../parts/list.js";
 import { Empty, Pending } from "../../parts/states.js";
+import { Created } from "../../parts/texts.js";
 import { send } from "../../server/api.js";
 import { usePages, useResource } from "../../server/resource.js";
 import { ago, plural, time, usd } from "../../text/format.js";
@@ -15,7 +16,7 @@ import { roles } from "../../text/vocabulary.js";
 import { SignIns } from "../sign_in/sign_ins.js";
 import { FIGURE_COLUMNS, FIGURE_HEADS, FigureCells, FiguresBar, figuresRange, keptParams, useAllPages, useBudgets, useFigures, useWords } from "./figures.js";
 import { sortRows } from "./row_figures.js";
-import { Tokens } from "./tokens.js";
+import { LIFETIMES, Tokens } from "./tokens.js";
 
 const PAGE = 100;
 const COLUMNS = `minmax(0, 1fr) 80px 80px ${FIGURE_COLUMNS} 110px`;
@@ -25,6 +26,7 @@ const NAME = { name: "name", label: "Name", hint: "If empty, the username is sho
 export default function Users({ route: { id, params }, route, user: me, onMyself }) {
   const chosen = id === "me" ? me.username : id;
   const pages = usePages("users", {}, "offset", PAGE);
+  const [invited, setInvited] = useState(null);
   const figures = useFigures(params, "user");
   const budgets = useBudgets("user");
   const kept = keptParams(params);
@@ -51,17 +53,39 @@ export default function Users({ route: { id, params }, route, user: me, onMyself
     html`<${UserPane} key=${chosen} of=${chosen} me=${me} params=${params} onClose=${close} onChanged=${pages.reload} onRemoved=${() => show()} onMyself=${onMyself} />`;
   return html`
     <${FiguresBar} route=${route} user=${me} id=${chosen} figures=${figures} field=${field} count=${pages.count !== null && plural(pages.count, "user")}>
-      ${me.role === "owner" && html`<${Addition} what="a user" path="users" fields=${fieldsOfNew()} initial=${{ role: "member" }} onAdded=${({ username }) => show(username)} />`}
+      ${
+        me.role === "owner" &&
+        html`
+          <${Addition} what="a user" path="users" fields=${fieldsOfNew()} initial=${{ role: "member" }} onAdded=${({ username }) => show(username)} />
+          <${Addition} verb="Invite" what="a guest" path="invitations" fields=${INVITATION} initial=${{ expires: "7d" }} onAdded=${(one) => (setInvited(one), pages.reload())} />
+        `
+      }
     <//>
+    ${
+      invited &&
+      html`
+        <${Created} label="Invitation" heading=${`Send this link to ${invited.user.name}`} secret=${invited.link} what="link" onDone=${() => setInvited(null)}>
+          It signs them in once, within seven days, and shows them what to set up. All that they have ends ${time(invited.expires_at)}.
+        <//>
+      `
+    }
     <${List} view="users" label="Users" columns=${COLUMNS} heads=${HEADS} rows=${rows} rowOf=${rowOf} chosen=${chosen} kept=${kept} pane=${pane}>
       ${isOn && pages.done ? !rows.length && html`<p class="quiet">No user has these words in their name.</p>` : html`<${End} pages=${pages} />`}
     <//>
   `;
 }
 
+const USERNAME = { name: "username", label: "Username", hint: "A mail address, or letters, digits and . _ + - @; case makes no difference.", required: true, autocapitalize: "off" };
+const INVITATION = [
+  USERNAME,
+  { name: "expires", label: "Ends after", options: LIFETIMES.map(([days, text]) => [`${days}d`, text]) },
+  { name: "usd", label: "US dollars in all", inputmode: "decimal", hint: "Empty: no budget of their own." },
+  { name: "models", label: "Models allowed", rows: 3, hint: "One pattern a line, such as claude-*. Empty: all.", read: (text) => text.split("\n").map((one) => one.trim()).filter(Boolean) },
+];
+
 function fieldsOfNew() {
   return [
-    { name: "username", label: "Username", hint: "A mail address, or letters, digits and . _ + - @; case makes no difference.", required: true, autocapitalize: "off" },
+    USERNAME,
     NAME,
     { name: "role", label: "Role", options: roles() },
   ];

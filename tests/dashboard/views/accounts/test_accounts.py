@@ -187,3 +187,29 @@ def test_what_was_changed_is_told_newest_first_and_narrowed_by_range_kind_and_us
     page.find(".empty h2", "Nothing matches")
     page.click(".chip button")
     page.until(lambda: boss not in page.address, "the user was to go")
+
+
+def test_a_contractor_is_invited_in_three_clicks_and_their_link_leads_to_what_to_set_up(page, site, axe):
+    _, owner = site.user(role=Role.OWNER)
+    name = new_name()
+    page.open("overview", owner)
+    page.click("nav a", "People")  # the first
+    page.click("button", "Invite a guest")  # the second
+    page.find("dialog input").send_keys(name, Keys.TAB, Keys.TAB, "20", Keys.TAB, "demo")
+    is_for_everybody(page, axe)
+    page.click("dialog button", "Invite")  # the third
+    link = page.find(".created code").text
+    page.find(".created", "All that they have ends")
+    assert site.get(owner, f"policies/users/{name}") == {
+        "models": {"allow": ["demo"]},
+        "limits": {"budget": {"usd": "20", "period": "total"}},
+    }
+    page.click(".created button", "Done")
+    page.gone(".created")
+    page.forget()
+    page.refused.append("401")
+    page.browser.get(link)
+    page.find("main.connect")
+    assert page.address == "connect"
+    page.go("usage")
+    page.find(".card", "US dollars in total")
