@@ -120,7 +120,7 @@ def test_an_owner_sets_a_policy_of_a_group_and_its_member_sees_it(page, site, ow
     page.click("dialog button", "Remove")
     page.click("dialog [role=alert] button", "Load it again")
     page.gone("dialog")
-    text = "return document.querySelector('textarea.policy-text').value"
+    text = "return document.querySelector('textarea.policy-text')?.value ?? ''"
     page.until(lambda: '"max_tokens": 9' in page.browser.execute_script(text), "the newer one was to be shown")
     page.go(f"policies/users%2F{name}")
     page.find(".detail section", f"group {group}")
@@ -167,6 +167,7 @@ def test_an_owner_gives_a_model_a_price_of_its_own_and_prices_past_calls_again(p
     page.resize(DESK)
     page.refused.append("400")
     site.calls(owner, 1)
+    site.counted(owner, 1)
     page.open("prices", owner)
     page.find("tbody tr", "demo, made up")
     page.click("button", "Add a price")

@@ -14,8 +14,14 @@ import { completions, holdsSecret, idOf, isSearchable, isToken, searchFor, terms
 
 const MAX_NAMES = 1000;
 const NAMES = { model: "models", provider_name: "providers", client: "clients" };
-/** By which things calls are grouped to learn their names, and the keys that find them. */
-const COUNTED = { tool: "tool", error: "error_type" };
+const OF_PEOPLE = ["users", "groups"];
+/** Where further values of a key are, with what is asked and how they are read. */
+const VALUES = [
+  ["tag", "tags", {}, (tags) => tags.map((name) => `${name}=`)],
+  ["user", "users", {}, ({ results }) => results.map(({ username }) => username)],
+  ["group", "groups", {}, ({ results }) => results.map(({ name }) => name)],
+  ...["tool", "error_type"].map((by) => [by.replace("_type", ""), "stats", { range: "30d", group_by: by }, ({ groups }) => groups.map(({ group }) => group[by])]),
+];
 
 /**
  * `onSearch` is called with the whole search. With `known` it is one for calls, whose keys and values are completed. `example` says what
@@ -93,22 +99,13 @@ export function useNames(wanted = true) {
 }
 
 /** Values that complete a key, by key, once they are wanted. */
-function useKnown(user, isUsed) {
-  const names = useNames(isUsed);
-  const mayList = isUsed && seesEveryone(user);
-  const namesIn = (path, wanted) => useKept(wanted ? path : null, { limit: MAX_NAMES });
-  const [tags, users, groups] = [namesIn("tags", isUsed), namesIn("users", mayList), namesIn("groups", mayList)];
-  const counted = Object.entries(COUNTED).map(([key, by]) => {
-    const data = useKept(isUsed ? "stats" : null, { range: "30d", group_by: by, limit: MAX_NAMES });
-    return [key, (data?.groups ?? []).map(({ group }) => group[by]).filter(Boolean)];
+function useKnown(user, isWanted) {
+  const names = useNames(isWanted);
+  const values = VALUES.map(([key, path, params, read]) => {
+    const found = useKept(isWanted && (seesEveryone(user) || !OF_PEOPLE.includes(path)) ? path : null, { ...params, limit: MAX_NAMES });
+    return [key, found ? read(found).filter(Boolean) : []];
   });
-  return {
-    ...names,
-    tag: (tags ?? []).map((name) => `${name}=`),
-    user: (users?.results ?? []).map(({ username }) => username),
-    group: (groups?.results ?? []).map(({ name }) => name),
-    ...Object.fromEntries(counted),
-  };
+  return { ...names, ...Object.fromEntries(values) };
 }
 
 /** Looks up tokens; `lookUp` takes the text of one, and `shown` is what is known of the last. */

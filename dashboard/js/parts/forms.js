@@ -78,19 +78,14 @@ export function Dialog({ title, onClose, children }) {
  *
  * @param {string} verb what the button says that sends it.
  * @param {() => Promise} save sends it; what it throws is shown.
- * @param {() => void} onStale called where there is a newer version, and the user wants that, after the dialog was closed.
  */
-export function DialogForm({ title, verb, kind = "primary", save, onClose, onStale, children }) {
+export function DialogForm({ title, verb, kind = "primary", save, onClose, children }) {
   const { busy, error, run } = useChange();
-  const renew = () => {
-    onClose();
-    onStale();
-  };
   return html`
     <${Dialog} title=${title} onClose=${onClose}>
       <form class="form stack" onSubmit=${submitting(() => run(save))}>
         ${children}
-        ${error && html`<${Failure} error=${error} retry=${error.status === 412 ? renew : undefined} />`}
+        ${error && html`<${Failure} error=${error} />`}
         <div class="buttons flow">
           <button type="button" onClick=${onClose}>Cancel</button>
           <button type="submit" class=${kind} disabled=${busy}>${verb}</button>
@@ -120,7 +115,7 @@ export function LineForm({ fields, initial, verb, disabled, keeps = false, act }
 }
 
 /** A form with the fields of something that is there; `save` gets what was changed. Children are further buttons. */
-export function ChangeForm({ fields, initial, save, onStale, children }) {
+export function ChangeForm({ fields, initial, save, children }) {
   const { drawn, changed } = useFields(fields, initial);
   const { busy, error, run } = useChange();
   const [saved, setSaved] = useState(false);
@@ -132,7 +127,7 @@ export function ChangeForm({ fields, initial, save, onStale, children }) {
   return html`
     <form class="form stack" onSubmit=${submitting(() => run(act))}>
       ${drawn}
-      ${error && html`<${Failure} error=${error} retry=${error.status === 412 ? onStale : undefined} />`}
+      ${error && html`<${Failure} error=${error} />`}
       <div class="buttons flow">
         <span role="status" class="quiet">${saved && unchanged ? "Saved" : ""}</span>
         ${children}
@@ -142,7 +137,7 @@ export function ChangeForm({ fields, initial, save, onStale, children }) {
   `;
 }
 
-/** A last question; children say what will happen. `act` does it and closes the dialog, `verb` is what its button says; `onStale` as for `DialogForm`. */
+/** A last question; children say what will happen. `act` does it and closes the dialog, `verb` is what its button says. */
 export function Confirm({ act, onClose, ...dialog }) {
   return html`<${DialogForm} kind="danger" ...${dialog} save=${() => act().then(onClose)} onClose=${onClose} />`;
 }

@@ -5,7 +5,7 @@ import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { useOpenRow } from "../frame/keys.js";
 import { href } from "../frame/router.js";
 import { whole } from "../text/format.js";
-import { Empty, Failure, Loading, Reading } from "./states.js";
+import { Empty, Pending } from "./states.js";
 
 /** Above a list: what it says of it, and children, which are what can be done with it. */
 export function Toolbar({ says, children }) {
@@ -85,8 +85,7 @@ export function End({ pages, children }) {
   const finished = pages.done && !pages.loading;
   return html`
     <div class="end" key=${pages.rows.length > 0} ref=${mark}>
-      ${pages.error && html`<${Failure} error=${pages.error} retry=${pages.retry} />`}
-      ${pages.loading && (pages.progress ? html`<${Reading} progress=${pages.progress} />` : html`<${Loading} />`)}
+      <${Pending} data=${!pages.loading} error=${pages.error} retry=${pages.retry} progress=${pages.progress} />
       ${!pages.loading && !pages.error && !pages.done && html`<button type="button" onClick=${pages.more}>More</button>`}
       ${finished && pages.rows.length > 0 && html`<p class="quiet">${`That is all: ${whole(pages.rows.length)}.`}</p>`}
       ${finished && !pages.rows.length && children}

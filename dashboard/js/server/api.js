@@ -22,17 +22,8 @@ export function address(path, params = {}) {
   return url;
 }
 
-/** Get a resource. Throws ApiError; an abort is thrown unchanged. */
-export function get(path, params, signal) {
-  return request(address(path, params), { signal });
-}
-
-/**
- * Get a resource that may take long, with progress. Throws ApiError; an abort is thrown unchanged.
- *
- * @param {(progress: Object) => void} onProgress
- */
-export function getWithProgress(path, params, signal, onProgress) {
+/** Get a resource; `onProgress` hears of one that takes long how far it is. Throws ApiError; an abort is thrown unchanged. */
+export function get(path, params, signal, onProgress = () => {}) {
   return requestWithProgress(address(path, params), { signal }, onProgress);
 }
 

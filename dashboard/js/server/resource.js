@@ -1,7 +1,7 @@
 /** Hooks for what the server has: loaded, loading, or why not. */
 
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import { get, getVersioned, getWithProgress, onSignedOut } from "./api.js";
+import { get, getVersioned, onSignedOut } from "./api.js";
 
 const KEPT_MS = 300_000;
 
@@ -12,9 +12,9 @@ const KEPT_MS = 300_000;
  * @param {string | null} path null: nothing is wanted now.
  * @param {Object} params
  * @param {{every?: number | ((data) => number)}} options `every`: load again after so many milliseconds, while the page is
- *   looked at; 0 is never. `withProgress`: the response may take long, and `progress` says meanwhile how far it is.
+ *   looked at; 0 is never.
  */
-export function useResource(path, params = {}, { every = 0, withProgress = false } = {}) {
+export function useResource(path, params = {}, { every = 0 } = {}) {
   const [state, setState] = useState({ data: null, error: null, loading: true, key: "", progress: null });
   const [reloads, setReloads] = useState(0);
   const key = path && path + JSON.stringify(params);
@@ -24,8 +24,7 @@ export function useResource(path, params = {}, { every = 0, withProgress = false
     setState((before) => ({ ...before, loading: true, progress: null }));
     const keep = (before) => (before.key === key ? before.data : null);
     const onProgress = (progress) => aborter.signal.aborted || setState((before) => ({ ...before, data: keep(before), progress }));
-    const loading = withProgress ? getWithProgress(path, params, aborter.signal, onProgress) : get(path, params, aborter.signal);
-    loading.then(
+    get(path, params, aborter.signal, onProgress).then(
       (data) => setState({ data, error: null, loading: false, key, progress: null }),
       (error) => {
         if (error.name !== "AbortError") setState((before) => ({ data: keep(before), error, loading: false, key, progress: null }));
@@ -71,11 +70,10 @@ export function useKept(path, params = {}) {
  * @param {Object} params
  * @param {string} cursor the parameter that takes the last id; `offset` takes how many there are.
  * @param {number} limit the size of a page.
- * @param {{withProgress?: boolean, every?: number, read?: Function}} options `withProgress`: a page may take long, and `progress` says meanwhile how
- *   far it is. `every`: load the first page again after so many milliseconds, while it is the only one; 0 is never. `read` makes
- *   a page, which has `results`, of a response that is none.
+ * @param {{every?: number, read?: Function}} options `every`: load the first page again after so many milliseconds, while it is the only
+ *   one; 0 is never. `read` makes a page, which has `results`, of a response that is none.
  */
-export function usePages(path, params, cursor, limit, { withProgress = false, every = 0, read = (page) => page } = {}) {
+export function usePages(path, params, cursor, limit, { every = 0, read = (page) => page } = {}) {
   const empty = { rows: [], count: null, rest: {}, error: null, loading: true, done: false, progress: null };
   const [state, setState] = useState(empty);
   const [reloads, setReloads] = useState(0);
@@ -90,8 +88,7 @@ export function usePages(path, params, cursor, limit, { withProgress = false, ev
     const behind = cursor === "offset" ? rows.length : (next ?? rows.at(-1)?.id);
     const { signal } = aborter.current;
     const onProgress = (progress) => signal.aborted || setState((before) => ({ ...before, progress }));
-    const query = { ...params, limit, [cursor]: behind };
-    (withProgress ? getWithProgress(path, query, signal, onProgress) : get(path, query, signal)).then(
+    get(path, { ...params, limit, [cursor]: behind }, signal, onProgress).then(
       (response) => {
         const { count, results, ...rest } = read(response);
         const known = new Set(rows.map(idOf));

@@ -59,36 +59,36 @@ function ofError({ provider, template, type, calls, users }) {
   return { text, link: href("errors", "", { range: ERRORS }) };
 }
 
-/** The first of today and yesterday for which `find` finds something of the values up to that day, as what it found and the day. */
-function onADay(find) {
-  return ["today", "yesterday"].flatMap((day, back) => find((values) => values.slice(0, values.length - back), day) ?? []).slice(0, 1);
+/**
+ * A line for each group of which today or else yesterday is unusual: `amountOf` a point, of days on which `counts` says that it is
+ * enough; `tell` makes the line of the group, that day's amount, what is usual, and the day.
+ */
+function found(stats, amountOf, counts, tell) {
+  const { at: starts, drawn: days } = bucketsOf(stats);
+  return stats.groups.flatMap(({ group, points }) => {
+    const amounts = placed(points, starts, amountOf);
+    const enough = placed(points, starts, counts, false);
+    const linesOf = (day, back) => {
+      const until = amounts.slice(0, amounts.length - back);
+      const usual = enough[until.length - 1] ? usualIfFarBelow(until, days) : null;
+      return usual === null ? [] : [tell(group, until.at(-1), usual, day)];
+    };
+    return ["today", "yesterday"].flatMap(linesOf).slice(0, 1);
+  });
 }
 
 function failing(models) {
-  const { at: starts, drawn: days } = bucketsOf(models);
-  return models.groups.flatMap(({ group: { model }, points }) => {
-    const failed = placed(points, starts, (one) => one.failed);
-    const calls = placed(points, starts, (one) => one.interceptions);
-    const shares = failed.map((number, at) => (calls[at] ? number / calls[at] : 0));
-    return onADay((until, day) => {
-      const usual = until(failed).at(-1) < LEAST_FAILED ? null : usualIfFarBelow(until(shares), days);
-      if (usual === null) return null;
-      const text = `${model}: ${percent(until(shares).at(-1), 1)} of calls failed ${day}; ${percent(usual, 1)} is usual`;
-      return { text, link: href("interceptions", "", { q: searchFor({ status: "failed", model }), range: day }) };
-    });
-  });
+  const shareOf = ({ interceptions, failed }) => (interceptions ? failed / interceptions : 0);
+  return found(models, shareOf, ({ failed }) => failed >= LEAST_FAILED, ({ model }, share, usual, day) => ({
+    text: `${model}: ${percent(share, 1)} of calls failed ${day}; ${percent(usual, 1)} is usual`,
+    link: href("interceptions", "", { q: searchFor({ status: "failed", model }), range: day }),
+  }));
 }
 
 function costly(users) {
-  const { at: starts, drawn: days } = bucketsOf(users);
-  return users.groups.flatMap(({ group: { user }, points }) => {
-    const costs = placed(points, starts, (one) => one.cost_usd ?? 0);
-    return onADay((until, day) => {
-      const spent = until(costs).at(-1);
-      const usual = spent < LEAST_USD ? null : usualIfFarBelow(until(costs), days);
-      if (usual === null) return null;
-      const text = `${user.username} spent ${usd(spent)} ${day}; ${usd(usual)} a day is usual`;
-      return { text, link: href("explore", "", { q: searchFor({ user: user.username }), by: "model", range: day }) };
-    });
-  });
+  const costOf = ({ cost_usd: cost }) => cost ?? 0;
+  return found(users, costOf, (point) => costOf(point) >= LEAST_USD, ({ user: { username } }, spent, usual, day) => ({
+    text: `${username} spent ${usd(spent)} ${day}; ${usd(usual)} a day is usual`,
+    link: href("explore", "", { q: searchFor({ user: username }), by: "model", range: day }),
+  }));
 }

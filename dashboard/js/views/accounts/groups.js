@@ -81,12 +81,12 @@ function GroupPane({ name, me, onClose, onChanged, onMembers }) {
             ${group.name}, added ${time(group.created_at)}, ${plural(group.members, "member")}.
             ${seesEverything(me) && html` <a href=${href("policies", `groups/${group.name}`)}>Policy</a>`}
           </p>
-          ${isOwner && html`<${ChangeForm} fields=${FIELDS} initial=${{ name: group.name, display_name: group.display_name }} save=${save} onStale=${load} />`}
+          ${isOwner && html`<${ChangeForm} fields=${FIELDS} initial=${{ name: group.name, display_name: group.display_name }} save=${save} />`}
           <section><h3>Members</h3><${Members} path=${path} mayChange=${isOwner} onChanged=${counted} /></section>
           ${
             isOwner &&
             html`
-              <${Removal} what="this group" title=${`Remove ${group.name}?`} remove=${remove} onStale=${load}>
+              <${Removal} what="this group" title=${`Remove ${group.name}?`} remove=${remove}>
                 <p>Its members stay users, and its service tokens stop working. A group with a policy cannot be removed. This cannot be undone.</p>
               <//>
             `

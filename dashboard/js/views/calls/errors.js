@@ -18,7 +18,7 @@ const USUAL = "7d";
 export default function Errors({ route, user }) {
   const { params } = route;
   const search = useSearch(params, USUAL);
-  const pages = usePages("errors", { q: search, from: EPOCH }, "offset", PAGE, { withProgress: true });
+  const pages = usePages("errors", { q: search, from: EPOCH }, "offset", PAGE);
   return html`
     <${Filters} route=${route} user=${user} usual=${USUAL} choices=${[]} example="words, user:me http:429 model:gpt-5.5" />
     <${Toolbar} says=${saidOf(pages)} />

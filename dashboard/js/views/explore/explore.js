@@ -8,7 +8,7 @@ import { Chart } from "../../charts/chart.js";
 import { chartRows, dimensionName, numberOf, SUBJECTS, tagDimension } from "../../charts/statistics.js";
 import { seesEveryone, seesEverything } from "../../frame/registry.js";
 import { go, href } from "../../frame/router.js";
-import { Empty, StatsState } from "../../parts/states.js";
+import { Empty, Pending, Unrecorded } from "../../parts/states.js";
 import { address } from "../../server/api.js";
 import { useKept, useResource } from "../../server/resource.js";
 import { plural, short, usd } from "../../text/format.js";
@@ -53,10 +53,9 @@ export default function Explore({ route, user }) {
   const common = { ...asked(chosen), tz, of, group_by: by.join(","), q, order_by: order };
   const wanted = { ...common, bucket: "all", limit, priced_as: as, compare: "previous" };
   const bucket = bucketOf(lengthOf(chosen));
-  const table = useResource("stats", wanted, { withProgress: true });
-  const drawn = useResource("stats", { ...common, group_by: by[0] ?? "", bucket, limit: IN_CHART, compare: order === "change" ? "previous" : "" }, { withProgress: true });
+  const table = useResource("stats", wanted);
+  const drawn = useResource("stats", { ...common, group_by: by[0] ?? "", bucket, limit: IN_CHART, compare: order === "change" ? "previous" : "" });
   const choose = chooser(route);
-  const error = table.error ?? drawn.error;
   const retry = () => {
     table.reload();
     drawn.reload();
@@ -68,7 +67,8 @@ export default function Explore({ route, user }) {
   return html`
     <${ExploreBar} route=${route} query=${query} user=${user} csv=${csv} />
     <p class="quiet range-text">${range ? `${rangeText(range, tz)}, ${tz}` : ""}</p>
-    <${StatsState} data=${table.data} isLoaded=${table.data} error=${error} retry=${retry} progress=${table.progress ?? drawn.progress} />
+    <${Pending} data=${table.data} error=${table.error ?? drawn.error} retry=${retry} progress=${table.progress ?? drawn.progress} />
+    <${Unrecorded} data=${table.data} />
     ${isCurrent && !numberOf(table.data.total) && html`<${Empty} title=${`No ${SUBJECTS[of].name.toLowerCase()} in this time`}><p>Choose another range, or take a filter away.</p><//>`}
     ${isCurrent &&
     numberOf(table.data.total) > 0 &&

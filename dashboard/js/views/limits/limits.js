@@ -5,7 +5,7 @@ import { Bar } from "../../bar/bar.js";
 import { searchFor } from "../../bar/query.js";
 import { asked, chosenRange, rangeParams, rangeText, timesOf } from "../../bar/range.js";
 import { isTokenId } from "../../charts/statistics.js";
-import { seesEveryone, seesEverything } from "../../frame/registry.js";
+import { seesEveryone } from "../../frame/registry.js";
 import { href } from "../../frame/router.js";
 import { Failure, Pending } from "../../parts/states.js";
 import { useResource } from "../../server/resource.js";
@@ -16,9 +16,9 @@ import Usage from "./usage.js";
 import { WhatIf } from "./what_if.js";
 
 const EVERY_MS = 3000;
-const NAMES_EVERY_MS = 30_000;
 const REFUSED_EVERY_MS = 15_000;
 const USUAL = "7d";
+const ALL = "All requests";
 const TITLES = {
   concurrency: ["Requests at a time", "All requests in progress."],
   user_concurrency: ["Requests at a time, by user", "The users with the most requests in progress."],
@@ -38,26 +38,17 @@ export default function Limits({ route, user }) {
   return seesEveryone(user) ? html`<${OfAll} route=${route} user=${user} />` : html`<${Usage} route=${route} user=${user} />`;
 }
 
-/** Names of tokens by their ids, of those that are shown. */
-function useTokens(limits, user) {
-  const ids = limits?.find(({ name }) => name === "rate")?.keys.map(({ key }) => key) ?? [];
-  const wanted = seesEverything(user) && ids.some(isTokenId);
-  const { data } = useResource(wanted ? "tokens" : null, { limit: 1000 }, { every: NAMES_EVERY_MS });
-  return Object.fromEntries((data?.results ?? []).map((token) => [token.id, token]));
-}
-
 function OfAll({ route, user }) {
   const chosen = chosenRange(route.params, USUAL);
   return html`
     <${Bar} route=${route} user=${user} chosen=${chosen} />
-    <${Now} user=${user} chosen=${chosen} range=${rangeParams(route.params, USUAL)} />
+    <${Now} chosen=${chosen} range=${rangeParams(route.params, USUAL)} />
   `;
 }
 
 /** The limits as they are now, and beside them what was refused in the range. */
-function Now({ user, chosen, range }) {
+function Now({ chosen, range }) {
   const { data, error, reload } = useResource("limits", {}, { every: EVERY_MS });
-  const tokens = useTokens(data?.limits, user);
   const refused = useResource("stats", { ...asked(chosen), of: "refusals", group_by: "rule", bucket: "all", limit: 1000 }, { every: REFUSED_EVERY_MS });
   if (!data || !(refused.data || refused.error)) return html`<${Pending} error=${error} retry=${reload} />`;
   return html`
@@ -68,24 +59,18 @@ function Now({ user, chosen, range }) {
       <a href=${href("usage")}>My usage</a>
       ${data.state !== "ok" && html` <b class="bad">${data.state}</b>`}
     </p>
-    <div class="cards">${data.limits.filter(isShown).map((limit) => html`<${Limit} key=${limit.name} limit=${limit} tokens=${tokens} />`)}</div>
+    <div class="cards">${data.limits.filter(isShown).map((limit) => html`<${Limit} key=${limit.name} limit=${limit} />`)}</div>
     <${NotSet} limits=${data.limits.filter((limit) => !limit.limit)} />
     <${RefusedInRange} refused=${refused} tz=${chosen.tz} range=${range} />
     ${refused.data && html`<${WhatIf} from=${refused.data.from} to=${refused.data.to} tz=${chosen.tz} />`}
   `;
 }
 
-/** Who a row is about: a user or a token with a link to what they have used, or an address. */
-function Name({ of: { key, username }, tokens }) {
-  const token = tokens[key];
-  if (token) return html`<${User} username=${token.user.username} /> · ${token.name || key}`;
-  return username === "All requests" || isTokenId(key) || !username ? (username ?? key) : html`<${User} username=${username} />`;
-}
-
-/** Who calls with tokens of a group is no user, and has no usage of their own. */
-function User({ username }) {
+/** Who a row is about: a user or a token with a link to what they have used, or an address. Who calls with a token of a group is no user. */
+function Name({ of: { key, username } }) {
+  if (!username || username === ALL) return username ?? key;
   const [group, name] = username.split("/");
-  return html`<a href=${name ? href(group, name) : href("usage", username)}>${username}</a>`;
+  return html`<a href=${name ? href(group, name) : href("usage", username)}>${username}</a>${isTokenId(key) && html` · <code>${key}</code>`}`;
 }
 
 /** Whether a limit is set, or somebody uses what it would count. */
@@ -99,11 +84,11 @@ function NotSet({ limits }) {
   return html`<p class="quiet">Of the settings of this server no limit is set by ${limits.map(({ setting }, number) => html`${number > 0 && ", "}<code>${setting}</code>`)}.</p>`;
 }
 
-function Limit({ limit, tokens }) {
+function Limit({ limit }) {
   const { name, limit: most, keys, window_seconds: window, period } = limit;
   const format = period ? usd : whole;
   const [title, about] = TITLES[name];
-  const rows = keys ?? [{ key: "all", username: "All requests", ...limit }];
+  const rows = keys ?? [{ key: "all", username: ALL, ...limit }];
   return html`
     <section class="card limit stack">
       <h2>${title}</h2>
@@ -114,7 +99,7 @@ function Limit({ limit, tokens }) {
         ${rows.map(
           ({ key, username, used, remaining, next_free_at: free, resets_at: resets }) => html`
             <li key=${key}>
-              <${Gauge} name=${username ?? key} shownName=${html`<${Name} of=${{ key, username }} tokens=${tokens} />`} used=${used} limit=${most} format=${format} />
+              <${Gauge} name=${username ?? key} shownName=${html`<${Name} of=${{ key, username }} />`} used=${used} limit=${most} format=${format} />
               ${remaining === 0 && html`<p class="quiet">${(free ?? resets) ? `Free at ${time(free ?? resets)}` : `Free when ${period ? "the period" : "a request"} ends`}</p>`}
             </li>
           `,

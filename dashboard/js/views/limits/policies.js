@@ -80,21 +80,21 @@ function PolicyPane({ at, me, onClose, onChanged }) {
       ${level === "users" && html`<p class="quiet"><a href=${href("usage", name)}>What ${name} has used</a> · <a href=${href("users", name)}>The user</a></p>`}
       ${level === "groups" && html`<p class="quiet"><a href=${href("groups", name)}>The group</a></p>`}
       <${Pending} data=${kept} error=${error} retry=${load} />
-      ${kept && isOwner && html`<${Editor} key=${kept.version} kept=${kept} path=${path} shared=${["everyone", "groups"].includes(level)} onChanged=${changed} onStale=${load} />`}
+      ${kept && isOwner && html`<${Editor} key=${kept.version} kept=${kept} path=${path} shared=${["everyone", "groups"].includes(level)} onChanged=${changed} onRemoved=${load} />`}
       ${kept && !isOwner && html`<pre class="policy-text">${policyText(kept.data)}</pre><p class="quiet">Only owners may change policies.</p>`}
       ${level === "users" && html`<section><h3>What holds in all</h3><${Explained} key=${kept?.version} of=${name} limits=${true} /></section>`}
     <//>
   `;
 }
 
-function Editor({ kept, path, shared, onChanged, onStale }) {
+function Editor({ kept, path, shared, onChanged, onRemoved }) {
   const before = policyText(kept.data);
   const [text, setText] = useState(before);
   const [isOpen, setOpen] = useState(false);
   const { busy, error, run } = useChange();
   const policy = policyOf(text);
   const save = () => run(async () => onChanged(await sendVersioned("PUT", path, policy, kept.version)));
-  const remove = () => sendVersioned("DELETE", path, undefined, kept.version).then(onStale);
+  const remove = () => sendVersioned("DELETE", path, undefined, kept.version).then(onRemoved);
   return html`
     <form class="form policy stack" onSubmit=${submitting(save)}>
       ${policy && html`<${PolicyFields} policy=${policy} shared=${shared} onPolicy=${(next) => setText(policyText(next))} />`}
@@ -106,10 +106,10 @@ function Editor({ kept, path, shared, onChanged, onStale }) {
         </label>
         ${!policy && html`<p class="bad" role="alert">This is no JSON object.</p>`}
       </details>
-      ${error && html`<${Failure} error=${error} retry=${error.status === 412 ? onStale : undefined} />`}
+      ${error && html`<${Failure} error=${error} />`}
       <div class="buttons flow">
         <span role="status" class="quiet grow">${kept.notes && text === before ? `Saved. ${kept.notes}` : ""}</span>
-        ${before !== "{}" && html`<${ConfirmButton} text="Remove" title="Remove this policy?" act=${remove} onStale=${onStale}><p>It restricts nobody any more, on every server within seconds. What other policies say still holds.</p><//>`}
+        ${before !== "{}" && html`<${ConfirmButton} text="Remove" title="Remove this policy?" act=${remove}><p>It restricts nobody any more, on every server within seconds. What other policies say still holds.</p><//>`}
         <button type="submit" class="primary" disabled=${busy || !policy || text === before}>Save</button>
       </div>
     </form>

@@ -6,6 +6,7 @@ import { searchFor } from "../../bar/query.js";
 import { asked, chosenRange, rangeParams, rangeText, timesOf } from "../../bar/range.js";
 import { seesEveryone, seesEverything } from "../../frame/registry.js";
 import { href } from "../../frame/router.js";
+import { Toolbar } from "../../parts/list.js";
 import { Empty, Failure, Pending } from "../../parts/states.js";
 import { useResource } from "../../server/resource.js";
 import { ago, duration, plural, time, usd, whole } from "../../text/format.js";
@@ -35,18 +36,16 @@ function Shown({ of, isMine, me, chosen, params }) {
   if (error?.status === 404) return html`<${NoUser} username=${of} />`;
   if (!data) return html`<${Pending} error=${error} retry=${reload} />`;
   const { user, at, total, state, spend_usd: spend, limits, tokens } = data;
-  const range = timesOf(data);
   const whose = { user: isMine ? "me" : user.username };
   const drill = (terms) => href("interceptions", "", { q: searchFor({ ...whose, ...terms }), ...rangeParams(params, USUAL) });
   return html`
     ${error && html`<${Failure} error=${error} retry=${reload} />`}
-    <div class="toolbar flow">
-      <p class="quiet" role="status">
-        ${isMine ? "What you have used" : html`What <b>${user.name}</b> has used`}, at ${time(at)}. ${usd(spend)} spent this month. Calls of ${rangeText(range, tz)}, ${tz}.
-        ${state !== "ok" && html` <b class="bad">${state}</b>`}
-      </p>
+    <${Toolbar} says=${html`
+      ${isMine ? "What you have used" : html`What <b>${user.name}</b> has used`}, at ${time(at)}. ${usd(spend)} spent this month. Calls of ${rangeText(timesOf(data), tz)}, ${tz}.
+      ${state !== "ok" && html` <b class="bad">${state}</b>`}
+    `}>
       ${!isMine && html`<a href=${href("users", user.username)}>${user.username}</a>`}
-    </div>
+    <//>
     <${Tiles} figures=${total} drill=${drill} />
     <div class="cards">
       <section class="card limit stack">

@@ -3,7 +3,8 @@
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { Table, Track } from "../../parts/figures.js";
-import { Confirm, LineForm, NewOne } from "../../parts/forms.js";
+import { ConfirmButton, LineForm, NewOne } from "../../parts/forms.js";
+import { Toolbar } from "../../parts/list.js";
 import { Failure, Pending } from "../../parts/states.js";
 import { send, sendVersioned } from "../../server/api.js";
 import { useChange, useResource, useVersioned } from "../../server/resource.js";
@@ -39,7 +40,6 @@ export default function Prices({ user }) {
 function OwnPrices({ isOwner }) {
   const { kept, setKept, error, load } = useVersioned(PRICES);
   const [editing, setEditing] = useState(null); // the number of a price; that of none is a new one
-  const [removing, setRemoving] = useState(null);
   const [wanted, setWanted] = useState({}); // of which model a new one is
   const prices = kept?.data.prices ?? [];
   const add = (of) => {
@@ -49,7 +49,6 @@ function OwnPrices({ isOwner }) {
   const put = async (next) => {
     setKept(await sendVersioned("PUT", PRICES, { prices: next }, kept.version));
     setEditing(null);
-    setRemoving(null);
   };
   const heads = html`
     <th>Provider</th><th>Model</th><th>Holds from</th>
@@ -57,31 +56,20 @@ function OwnPrices({ isOwner }) {
     ${isOwner && html`<th><span class="said">Change</span></th>`}
   `;
   return html`
-    <div class="toolbar flow">
-      <p role="status" class="quiet">
-        ${kept && plural(prices.length, "price")} of your own; other models have list prices.${kept?.data.changed_at && ` Changed ${time(kept.data.changed_at)}.`}${kept?.notes && html` <b>${kept.notes}</b>`}
-      </p>
+    <${Toolbar} says=${html`${kept && plural(prices.length, "price")} of your own; other models have list prices.${kept?.data.changed_at && ` Changed ${time(kept.data.changed_at)}.`}${kept?.notes && html` <b>${kept.notes}</b>`}`}>
       ${isOwner && kept && html`<button type="button" onClick=${() => add({})}>Add a price</button>`}
-    </div>
+    <//>
     <${Pending} data=${kept} error=${error} retry=${load} />
     ${
       prices.length > 0 &&
       html`
         <${Table} label="Own prices" box="card" heads=${heads} note=${html`<p class="quiet">US dollars for a million tokens. What is not given for the cache costs as input.</p>`}>
-          ${prices.map((price, number) => html`<${Row} key=${number} price=${price} isOwner=${isOwner} onEdit=${() => setEditing(number)} onRemove=${() => setRemoving(number)} />`)}
+          ${prices.map((price, number) => html`<${Row} key=${number} price=${price} isOwner=${isOwner} onEdit=${() => setEditing(number)} remove=${() => put(prices.toSpliced(number, 1))} />`)}
         <//>
       `
     }
     <${CalledModels} key=${kept?.version} onAdd=${isOwner && kept && add} />
-    ${editing !== null && html`<${PriceDialog} price=${prices[editing]} wanted=${wanted} number=${editing} onClose=${() => setEditing(null)} onStale=${load} save=${(price) => put(prices.toSpliced(editing, 1, price))} />`}
-    ${
-      removing !== null &&
-      html`
-        <${Confirm} title="Remove this price?" verb="Remove" act=${() => put(prices.toSpliced(removing, 1))} onClose=${() => setRemoving(null)} onStale=${load}>
-          <p>Calls of ${prices[removing].model} that end from now on have another price of yours, or the list price. What is recorded keeps its cost.</p>
-        <//>
-      `
-    }
+    ${editing !== null && html`<${PriceDialog} price=${prices[editing]} wanted=${wanted} number=${editing} onClose=${() => setEditing(null)} save=${(price) => put(prices.toSpliced(editing, 1, price))} />`}
   `;
 }
 
@@ -121,7 +109,7 @@ function CalledModels({ onAdd }) {
   `;
 }
 
-function Row({ price, isOwner, onEdit, onRemove }) {
+function Row({ price, isOwner, onEdit, remove }) {
   const { provider, model, input, output, cache_read: read, cache_write: write, cache_write_1h: hour, valid_from: from } = price;
   return html`
     <tr>
@@ -131,7 +119,9 @@ function Row({ price, isOwner, onEdit, onRemove }) {
         isOwner &&
         html`<td class="number">
           <button type="button" aria-label=${`Change the price of ${model} from ${from}`} onClick=${onEdit}>Change</button>
-          <button type="button" class="danger" aria-label=${`Remove the price of ${model} from ${from}`} onClick=${onRemove}>Remove</button>
+          <${ConfirmButton} text="Remove" name=${`Remove the price of ${model} from ${from}`} title="Remove this price?" act=${remove}>
+            <p>Calls of ${model} that end from now on have another price of yours, or the list price. What is recorded keeps its cost.</p>
+          <//>
         </td>`
       }
     </tr>
@@ -139,7 +129,7 @@ function Row({ price, isOwner, onEdit, onRemove }) {
 }
 
 /** One price, new or changed: `price` is undefined for a new one, of `wanted` then; `save` gets what was typed, and `number` is its place in the list. */
-function PriceDialog({ price, wanted, number, save, onClose, onStale }) {
+function PriceDialog({ price, wanted, number, save, onClose }) {
   const put = async (given) => {
     try {
       await save(given);
@@ -149,7 +139,7 @@ function PriceDialog({ price, wanted, number, save, onClose, onStale }) {
     }
   };
   const initial = { valid_from: new Date().toISOString().slice(0, 10), ...wanted, ...price };
-  return html`<${NewOne} title=${price ? "Change a price" : "Add a price"} verb="Save" fields=${FIELDS} initial=${initial} add=${put} onClose=${onClose} onStale=${onStale} />`;
+  return html`<${NewOne} title=${price ? "Change a price" : "Add a price"} verb="Save" fields=${FIELDS} initial=${initial} add=${put} onClose=${onClose} />`;
 }
 
 /** A job that is not over, of those that are listed. */
@@ -164,18 +154,13 @@ function Recosts({ isOwner }) {
     <section class="card apart recosts">
       <h2>Past calls</h2>
       <p class="quiet">What is recorded keeps its cost, until you price a range again with today's prices. Old and new cost are kept.</p>
-      ${isOwner && html`<${NewJob} disabled=${isOpen(data)} onRequested=${reload} />`}
+      ${isOwner && html`<${LineForm} fields=${TIMES} verb="Price again" disabled=${isOpen(data)} act=${(given) => send("POST", PATH, given).then(reload)} />`}
       ${error && html`<${Failure} error=${error} retry=${reload} />`}
       <ul class="rows" aria-label="Jobs that price past calls again">
         ${jobs.map((job) => html`<${Job} key=${job.id} job=${job} isOwner=${isOwner} onChanged=${reload} />`)}
       </ul>
     </section>
   `;
-}
-
-function NewJob({ disabled, onRequested }) {
-  const create = (given) => send("POST", PATH, given).then(onRequested);
-  return html`<${LineForm} fields=${TIMES} verb="Price again" disabled=${disabled} act=${create} />`;
 }
 
 function Job({ job, isOwner, onChanged }) {

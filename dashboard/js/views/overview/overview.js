@@ -9,7 +9,7 @@ import { chartRows, earlier, placed, termOf } from "../../charts/statistics.js";
 import { seesEveryone, seesEverything } from "../../frame/registry.js";
 import { go, href } from "../../frame/router.js";
 import { Reasons, Segmented, TOKENS } from "../../parts/figures.js";
-import { Empty, StatsState } from "../../parts/states.js";
+import { Empty, Pending, Unrecorded } from "../../parts/states.js";
 import { useKept, useResource } from "../../server/resource.js";
 import { duration, plural, short, usd } from "../../text/format.js";
 import { ERRORS, unusual } from "../../text/unusual.js";
@@ -56,8 +56,8 @@ export default function Overview({ route, user }) {
     return data && !data.total.interceptions ? EMPTY_MS : EVERY_MS;
   };
   const query = { ...asked(chosen), tz, bucket: bucketOf(lengthOf(chosen)), q };
-  const all = useResource("stats", { ...query, compare: "previous" }, { every, withProgress: Boolean(q) });
-  const split = useResource("stats", { ...query, group_by: by || "model", order_by: "cost", limit: MAX_GROUPS }, { every, withProgress: Boolean(q) });
+  const all = useResource("stats", { ...query, compare: "previous" }, { every });
+  const split = useResource("stats", { ...query, group_by: by || "model", order_by: "cost", limit: MAX_GROUPS }, { every });
   const refused = useResource(isOfUsers(q) ? "stats" : null, { ...query, of: "refusals", bucket: "all" }, { every });
   const choose = chooser(route);
   const retry = () => {
@@ -77,7 +77,8 @@ export default function Overview({ route, user }) {
     <//>
     <p class="quiet range-text">${range ? `${rangeText({ ...range, to: Math.min(range.to, Date.now()) }, tz)}, ${tz}` : ""}</p>
     ${!q && seesEveryone(user) && html`<${Unusual} tz=${tz} />`}
-    <${StatsState} data=${all.data} isLoaded=${all.data && split.data} error=${all.error ?? split.error} retry=${retry} progress=${all.progress ?? split.progress} />
+    <${Pending} data=${all.data && split.data} error=${all.error ?? split.error} retry=${retry} progress=${all.progress ?? split.progress} />
+    <${Unrecorded} data=${all.data} />
     ${all.data && split.data && !all.data.total.interceptions && html`<${NoCalls} isFiltered=${Boolean(q)} isOwner=${user.role === "owner"} refusals=${refusals} />`}
     ${all.data?.total.interceptions > 0 &&
     split.data &&

@@ -85,10 +85,10 @@ function WebhookPane({ id, onClose, onChanged, onRemoved }) {
         kept &&
         html`
           <p class="quiet">${kept.data.url}, added ${time(kept.data.created_at)}</p>
-          <section><h3>Alerts</h3><${Types} kept=${kept} path=${path} onChanged=${changed} onStale=${load} /></section>
+          <section><h3>Alerts</h3><${Types} kept=${kept} path=${path} onChanged=${changed} /></section>
           <section><h3>Deliveries</h3><${Deliveries} path=${path} onSent=${onChanged} /></section>
-          <${ChangeForm} fields=${FIELDS} initial=${{ url: kept.data.url, description: kept.data.description }} save=${save} onStale=${load} />
-          <${Removal} what="this webhook" title="Remove this webhook?" remove=${remove} onStale=${load}>
+          <${ChangeForm} fields=${FIELDS} initial=${{ url: kept.data.url, description: kept.data.description }} save=${save} />
+          <${Removal} what="this webhook" title="Remove this webhook?" remove=${remove}>
             <p>${kept.data.url} is told nothing any more, also of what still waits. This cannot be undone.</p>
           <//>
         `
@@ -98,7 +98,7 @@ function WebhookPane({ id, onClose, onChanged, onRemoved }) {
 }
 
 /** A switch for each type, and one for all. */
-function Types({ kept: { data, version }, path, onChanged, onStale }) {
+function Types({ kept: { data, version }, path, onChanged }) {
   const { busy, error, run } = useChange();
   const patch = (change) => run(async () => onChanged(await sendVersioned("PATCH", path, change, version)));
   const turn = (type) => patch({ types: data.types.includes(type) ? data.types.filter((one) => one !== type) : [...data.types, type] });
@@ -113,7 +113,7 @@ function Types({ kept: { data, version }, path, onChanged, onStale }) {
       )}
     </ul>
     <p><button type="button" disabled=${busy} onClick=${() => patch({ disabled: !data.disabled })}>${data.disabled ? "Turn it on" : "Turn it off"}</button></p>
-    ${error && html`<${Failure} error=${error} retry=${error.status === 412 ? onStale : undefined} />`}
+    ${error && html`<${Failure} error=${error} />`}
   `;
 }
 
