@@ -382,7 +382,7 @@ class ProviderKey(Struct):
     refused: RefusedKey | None
 
 
-class ConfiguredProvider(Struct):
+class ConfiguredProvider(Struct, kw_only=True):
     """A provider that may be called."""
 
     name: str
@@ -403,35 +403,27 @@ class DetailedKey(ProviderKey):
     added_at: Time | None
 
 
-class DetailedProvider(Struct):
-    """A provider with its settings, for owners and auditors."""
+class DetailedProvider(ConfiguredProvider, kw_only=True):
+    """A provider with its settings, for owners and auditors. Those that have a default are null for one of the environment."""
 
-    name: str
-    type: ProviderType
-    source: ProviderSource
-    state: Availability
-    key_state: KeyState
+    keys: list[DetailedKey]  # type: ignore[assignment]
     base_url: str
     credential: Annotated[str, doc("How its key is sent.")]
     region: str
     project: str
-    disabled: bool
+    disabled: bool = False
     fallback: Annotated[list[str], doc("Providers that are tried in this order if it cannot answer.")]
     weight: Annotated[Count, doc("Its share of the load, among itself and its fallback.")]
-    proxy_url: Annotated[
-        str | None,
-        doc("Empty for the proxy of the server. Null, as the next four, for a provider of the environment."),
-    ]
-    has_ca_certificates: Annotated[bool | None, doc("Whether it has certificate authorities of its own.")]
-    has_client_certificate: Annotated[bool | None, doc("Whether the bridge presents a client certificate.")]
-    aws_access_key: Annotated[str | None, doc("The id of the access key of AWS that signs; empty without one.")]
-    proxy_credentials: Annotated[str | None, doc("The user at its proxy; empty without one.")]
-    keys: list[DetailedKey]
+    proxy_url: Annotated[str | None, doc("Empty for the proxy of the server.")] = None
+    has_ca_certificates: Annotated[bool | None, doc("Whether it has certificate authorities of its own.")] = None
+    has_client_certificate: Annotated[bool | None, doc("Whether the bridge presents a client certificate.")] = None
+    aws_access_key: Annotated[str | None, doc("The id of the access key of AWS that signs; empty without one.")] = None
+    proxy_credentials: Annotated[str | None, doc("The user at its proxy; empty without one.")] = None
     circuit: Annotated[
         CircuitState | None, doc("The worst of its circuits in this process; null without circuit breakers.")
     ]
-    created_at: Annotated[Time | None, doc("Null for a provider of the environment.")]
-    changed_at: Time | None
+    created_at: Time | None = None
+    changed_at: Time | None = None
 
 
 class KeyCheck(Struct):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from msgspec import structs
 from msgspec.structs import replace
@@ -54,8 +54,18 @@ def configured(bridge: Bridge, provider: Provider) -> ConfiguredProvider:
     """The resource of a provider. Only operators see its address; keys appear as hints."""
     pool, refusals = bridge.key_pools.get(provider.name), bridge.key_health.find_refusals(provider)
     keys = [] if pool is None else [_described(provider, pool, key, refusals.get(key)) for key in pool.keys]
-    state = key_state(provider)
-    return ConfiguredProvider(provider.name, provider.type, state, keys, provider.source, provider.availability)
+    return ConfiguredProvider(**_common(provider), keys=keys)
+
+
+def _common(provider: Provider) -> dict[str, Any]:
+    """What is said of every provider."""
+    return {
+        "name": provider.name,
+        "type": provider.type,
+        "key_state": key_state(provider),
+        "source": provider.source,
+        "state": provider.availability,
+    }
 
 
 def key_state(provider: Provider) -> KeyState:
@@ -77,31 +87,19 @@ def describe_refusal(refusal: KeyRefusal | None) -> RefusedKey | None:
 
 def of_environment(bridge: Bridge, provider: Provider) -> DetailedProvider:
     """Describe a provider of the environment."""
-    keys = [
-        _detailed(bridge, provider, key, hint=credential_hint(key), id_=None, added_at=None) for key in provider.keys
-    ]
     return DetailedProvider(
-        provider.name,
-        provider.type,
-        ProviderSource.ENVIRONMENT,
-        provider.availability,
-        key_state(provider),
-        provider.base_url,
-        provider.expects.value,
-        provider.region,
-        provider.project,
-        disabled=False,
+        **_common(provider),
+        keys=[
+            _detailed(bridge, provider, key, hint=credential_hint(key), id_=None, added_at=None)
+            for key in provider.keys
+        ],
+        base_url=provider.base_url,
+        credential=provider.expects.value,
+        region=provider.region,
+        project=provider.project,
         fallback=list(provider.fallback),
         weight=provider.weight,
-        proxy_url=None,
-        has_ca_certificates=None,
-        has_client_certificate=None,
-        aws_access_key=None,
-        proxy_credentials=None,
-        keys=keys,
         circuit=_circuit(bridge, provider.name),
-        created_at=None,
-        changed_at=None,
     )
 
 

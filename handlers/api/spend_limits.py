@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from handlers.api.policies import book_of, effective_of, store_of
@@ -175,8 +175,6 @@ class EffectiveQuery(Query, frozen=True, rename={"user_ids": "user_ids[]", "peri
 
     user_ids: Annotated[tuple[str, ...], doc(f"By id or name, at most {MAX_USERS}; without it all.")] = ()
     period: Annotated[tuple[Period, ...], doc("Without it all.")] = ()
-    sort: Annotated[Literal["spend_desc"] | None, doc("By what they spent, the most first; else by name.")] = None
-    q: Annotated[str, doc("A part of the id or of a name, in any case.")] = ""
     limit: Annotated[Limit, doc("How many users.")] = 20
     page: Annotated[str, doc("`next_page` of the page before.")] = ""
 
@@ -185,34 +183,26 @@ class EffectiveQuery(Query, frozen=True, rename={"user_ids": "user_ids[]", "peri
         problems = []
         if len(self.user_ids) > MAX_USERS:
             problems.append(("user_ids[]", f"must be at most {MAX_USERS}"))
-        if self.sort and len(self.period) != 1:
-            problems.append(("sort", "needs exactly one period[]"))
         if self.page and not re.fullmatch("[0-9]{1,9}", self.page):
             problems.append(("page", NOT_A_PAGE))
         return problems
-
-    def means(self, user: User) -> bool:
-        """Whether a user is asked for."""
-        names = (format_id(user.id), user.username, user.name)
-        wanted = {one.lower() for one in self.user_ids}
-        return (not wanted or not wanted.isdisjoint(one.lower() for one in names[:2])) and any(
-            self.q.lower() in one.lower() for one in names
-        )
 
 
 @operation("GET", f"{PATH}/effective", AUDITORS, tag="policies")
 async def list_effective_spend_limits(ask: Ask, query: EffectiveQuery) -> EffectiveSpendLimits:
     """List what users may spend.
 
-    By user and period: whose limit holds, and what is spent. A user without a limit of the period has null.
+    By name and period: whose limit holds, and what is spent. A user without a limit of the period has null.
     """
     bridge = ask.bridge
     book_of(bridge)
-    users = [one for one in await bridge.identities.list_users() if query.means(one)]
+    wanted = {one.lower() for one in query.user_ids}
+    users = [
+        one
+        for one in await bridge.identities.list_users()
+        if not wanted or not wanted.isdisjoint((format_id(one.id), one.username.lower()))
+    ]
     spent = {period: await _spent(bridge, _WORDS[period]) for period in query.period or tuple(_WORDS)}
-    if query.sort:
-        (of_period,) = spent.values()
-        users.sort(key=lambda user: of_period.get(user.id, Decimal(0)), reverse=True)
     start = int(query.page or 0)
     end = start + query.limit
     data: list[EffectiveSpendLimit] = []

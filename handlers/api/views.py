@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from typing import Annotated, ClassVar, Final, Self
 from uuid import UUID
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, UnsetType
 
 from handlers.operations.operation import Ask, Tagged, Versions, operation
 from handlers.operations.problems import NOT_YOUR_VIEW
 from handlers.operations.query import Paged
 from intercept.secrets import scrub_quoted
 from resources.bodies import Body, OtherReaders, Readers, change_of, read_switch
-from resources.fields import ListPage, doc
+from resources.fields import Initiator, ListPage, doc
 from storage.accounts.users import User
 from storage.accounts.views import (
     MAX_VIEW_NAME,
@@ -85,23 +85,15 @@ class NewView(_ViewBody):
 ViewChange = Annotated[Body, change_of(NewView)]
 
 
-class ViewOwner(Struct):
-    """Whose view it is."""
-
-    id: UUID
-    username: str
-
-
 class SavedView(View, frozen=True, kw_only=True):
     """A view of the dashboard under a name, and whose it is."""
 
-    owner: ViewOwner
+    owner: Initiator
 
     @classmethod
     def by(cls, view: View, users: Mapping[UUID, User]) -> Self:
         """Show a view, with the users that are known."""
-        owner = users.get(view.user_id)
-        return cls.extending(view, owner=ViewOwner(view.user_id, owner.username if owner else ""))
+        return cls.extending(view, owner=Initiator.of(view.user_id, users))
 
 
 Id = Annotated[UUID, doc("The id of the view.")]

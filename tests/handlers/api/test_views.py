@@ -33,7 +33,7 @@ async def test_a_view_is_saved_shown_and_changed_by_its_user_and_seen_by_others_
             "page": "explore",
             "query": QUERY,
             "shared": True,
-            "owner": {"id": str(user.id), "username": user.username},
+            "owner": {"id": str(user.id), "username": user.username, "name": user.name},
         },
     )
     assert made["created_at"] == made["changed_at"]
