@@ -113,7 +113,7 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
     recorder = await open_recorder(process, providers)
     secrets = known_secrets(settings)
     managed = managed_providers(database, settings, now)
-    followed = await follow_providers(settings, managed, routing, secrets, recorder.set_providers)
+    followed = await follow_providers(settings, managed, routing, secrets, recorder.prices.set_providers)
     prices = await follow_prices(database, recorder)
     upstream = open_upstream(process)
     trace = open_traces(settings, process.id, process.stack)
@@ -196,7 +196,7 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
         await bridge.prices.refresh()
         return bridge.prices.value.version if bridge.prices.value else NO_VERSION
 
-    recosting = Recosting(database, bridge.recorder.cost_of, newest_prices, holder=process.id, now=now)
+    recosting = Recosting(database, bridge.recorder.prices.cost, newest_prices, holder=process.id, now=now)
     process.start("recosting", recosting.run)
     process.start("demo", bridge.demo.run)
     overload = bridge.overload
@@ -243,7 +243,7 @@ def open_admission(process: Process, membership: Membership) -> tuple[OverloadPr
 async def follow_prices(database: Database, recorder: Recorder) -> Followed[KeptPrices]:
     """Read the own prices, if the database is available; a job follows them from then on."""
     store = PriceStore(database, now=now)
-    followed = Followed(store.read, lambda kept: recorder.set_own_prices(kept.prices), version=store.version, now=now)
+    followed = Followed(store.read, lambda kept: recorder.prices.set_own(kept.prices), version=store.version, now=now)
     await followed.try_refresh()
     return followed
 

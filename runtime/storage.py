@@ -80,7 +80,7 @@ async def open_recorder(process: Process, providers: list[Provider]) -> Recorder
     process.stack.push_async_callback(recorder.close, FLUSH_SECONDS)
     watch = process.metrics.watch
     watch("recorder_queue_length", "Records that wait in memory.", lambda: recorder.queue_length)
-    watch("recorder_spooled_records", "Records that wait in the spool alone.", lambda: recorder.spooled_records)
+    watch("recorder_spooled_records", "Records that wait in the spool alone.", lambda: recorder.outbox.spool.records)
     return recorder
 
 

@@ -186,11 +186,11 @@ class Call(Watcher):
 
         Azure's deployments have names of their operator's own, so where one has no price the response says which model it is.
         """
-        start, recorder = self.start, self._bridge.recorder
+        start, prices = self.start, self._bridge.recorder.prices
         if provider.name != start.provider_name:
             self._bridge.metrics.moved(start, provider.name)
             self.start = replace(start, provider=provider.type.value, provider_name=provider.name)
-        self._priced_by_response = provider.type is ProviderType.AZURE and not recorder.has_price(
+        self._priced_by_response = provider.type is ProviderType.AZURE and not prices.has_price(
             provider.name, start.model, start.started_at
         )
 

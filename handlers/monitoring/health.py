@@ -74,14 +74,14 @@ class ReadinessHandler(BridgeHandler):
         cluster, workers = self.bridge.cluster, self.bridge.workers
         providers = (self.bridge.key_health.describe(), self._unfollowed)
         failed = ", ".join(self.bridge.jobs.failed)
-        recording = recorder.healthy and (database or not recorder.needs_database)
+        recording = recorder.outbox.healthy and (database or not recorder.needs_database)
         ready = recording and not draining and not (workers and workers.unavailable)
         self.set_status(200 if ready else 503)
         self.set_header("Content-Type", "application/json")
         readiness = Readiness(
             status="draining" if draining else "ready" if ready else "not ready",
             database="ok" if database else "unreachable",
-            recording="ok" if recording else recorder.reason or "the database is unavailable",
+            recording="ok" if recording else recorder.outbox.trouble or "the database is unavailable",
             providers="; ".join(one for one in providers if one not in {"", "ok"}) or "ok",
             jobs=f"failed and restarted: {failed}" if failed else "ok",
             version=VERSION,

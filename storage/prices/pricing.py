@@ -180,6 +180,11 @@ class Prices:
             self._failed = True
             return None
 
+    def has_price(self, provider_name: str, model: str, at: datetime) -> bool:
+        """Whether a call that starts then has a known price."""
+        usages = (TokenUsage(provider_response_id="", input_tokens=1, output_tokens=1),)
+        return self.cost(provider_name, model, usages, at) is not None
+
     def _cost(self, provider_name: str, model: str, usages: Iterable[TokenUsage], at: datetime) -> Cost | None:
         reported = [usage for usage in usages if usage.has_counts]
         if not reported:

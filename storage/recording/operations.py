@@ -37,11 +37,8 @@ IN_FLIGHT: Mapping[str, Any] = {"status": Status.IN_FLIGHT.value}
 PRESUMED: Mapping[str, Any] = {"presumed": True}
 """What a document has beside the fields of an end that is presumed."""
 
-START_BYTES = 4 << 20
-"""Most text a start record holds, in bytes of UTF-8. With an end record it stays below MongoDB's 16 MiB."""
-
-END_BYTES = 8 << 20
-"""Most text an end record holds, in bytes of UTF-8."""
+MAX_TEXT_BYTES = 12 << 20
+"""Most text of a record, in bytes of UTF-8. With all else it stays below MongoDB's 16 MiB."""
 
 _RAW = CodecOptions[RawBSONDocument](
     document_class=RawBSONDocument, uuid_representation=UuidRepresentation.STANDARD, tz_aware=True
@@ -53,27 +50,12 @@ _INT64 = range(-(2**63), 2**63)
 
 
 class RecordAction(StrEnum):
-    """The kind of an operation, see the top of the module.
+    """The kind of an operation, see the top of the module. Its first letter is its code in a record."""
 
-    Attributes:
-        code: Its code in a record.
-        max_bytes: The maximum bytes of text in such an operation.
-    """
-
-    code: bytes
-    max_bytes: int
-
-    START = "start", b"s", START_BYTES
-    CHECKPOINT = "checkpoint", b"c", END_BYTES
-    END = "end", b"e", START_BYTES + END_BYTES
-    PRESUMED_END = "presumed end", b"p", START_BYTES + END_BYTES
-
-    def __new__(cls, name: str, code: bytes, max_bytes: int) -> Self:
-        """Make one of the above."""
-        action = str.__new__(cls, name)
-        action._value_ = name
-        action.code, action.max_bytes = code, max_bytes
-        return action
+    START = "start"
+    CHECKPOINT = "checkpoint"
+    END = "end"
+    PRESUMED_END = "presumed end"
 
     @property
     def ends(self) -> bool:
@@ -81,7 +63,7 @@ class RecordAction(StrEnum):
         return self in {RecordAction.END, RecordAction.PRESUMED_END}
 
 
-_ACTIONS = {action.code: action for action in RecordAction}
+_ACTIONS = {action[0].encode(): action for action in RecordAction}
 
 
 class RecordOperation:
@@ -102,7 +84,7 @@ class RecordOperation:
     @classmethod
     def of(cls, action: RecordAction, id_: UUID, fields: Mapping[str, Any]) -> Self:
         """Make an operation that writes these fields, `_id` among them unless it is a checkpoint."""
-        return cls(action, id_, action.code + id_.bytes + encoded(fields, action.max_bytes))
+        return cls(action, id_, action[0].encode() + id_.bytes + encoded(fields))
 
     @classmethod
     def decode(cls, record: bytes) -> Self:
@@ -179,7 +161,7 @@ def changed(document: Mapping[str, Any] | None = None) -> dict[str, Any]:
     return {"changed": ObjectId(), "was": was}
 
 
-def encoded(fields: Mapping[str, Any], max_bytes: int) -> bytes:
+def encoded(fields: Mapping[str, Any], max_bytes: int = MAX_TEXT_BYTES) -> bytes:
     """Return fields as BSON with at most `max_bytes` bytes of text: the largest texts go first, and say so."""
     # As they are, nearly always, and in a tenth of the time of the rest.
     try:

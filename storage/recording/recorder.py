@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 from msgspec.structs import replace
 
 from intercept.recording import Keep
-from intercept.records import Ending, EndReason, ProviderError, Reading, StartRecord, TokenUsage, UsageSource
+from intercept.records import Ending, EndReason, ProviderError, Reading, StartRecord, UsageSource
 from intercept.restricted_texts import Texts, without_restricted_texts, without_restricted_words
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database
-from storage.prices.own_prices import OwnPrice
 from storage.prices.pricing import Cost, Prices
 from storage.recording.documents import ended_document, ending_fields, prompts_of, start_document, websocket_ids
 from storage.recording.operations import PRESUMED, RecordAction, RecordOperation
@@ -52,10 +50,12 @@ class Recorder:
     Args:
         strict: Whether the database alone makes a start durable, and not the spool.
         spool: Where every record is on disk until the database has it; closed with the recorder.
-        prices: What calls cost; without it no cost is recorded.
+        prices: What calls cost; without it only what calls cost that have an own price.
         texts: What is kept of texts that policies restrict.
 
     Attributes:
+        outbox: What is on its way to the database.
+        prices: What calls cost.
         needs_database: Starts are refused while the database is unavailable.
     """
 
@@ -71,11 +71,11 @@ class Recorder:
         texts: Texts | None = None,
     ) -> None:
         self.needs_database = strict
-        self._outbox = Outbox(spool, strict=strict)
-        self._writer = Writer(database, self._outbox)
+        self.outbox = Outbox(spool, strict=strict)
+        self._writer = Writer(database, self.outbox)
         self._instance_id = instance_id
         self._now = now
-        self._prices = prices
+        self.prices = prices or Prices({})
         self._texts = texts or Texts()
         self._redactor = asyncio.Semaphore(1)  # the other threads are for what does not wait for the interpreter
         self._redacting: dict[asyncio.Task[None], _Ended] = {}
@@ -94,7 +94,7 @@ class Recorder:
         """
         document = self._start_document(self._texts.start(interception))
         try:
-            await self._outbox.write(RecordOperation.of(RecordAction.START, interception.id, document))
+            await self.outbox.write(RecordOperation.of(RecordAction.START, interception.id, document))
         except asyncio.CancelledError:
             self._presume_end(document, EndReason.CLIENT_DISCONNECTED)
             raise
@@ -158,34 +158,15 @@ class Recorder:
         checkpoint["request_ids"] += websocket_ids(interception)
         if interception.requested_provider_name is not None:
             checkpoint |= {"provider": interception.provider, "provider_name": interception.provider_name}
-        self._outbox.enqueue(RecordOperation.of(RecordAction.CHECKPOINT, interception.id, checkpoint))
+        self.outbox.enqueue(RecordOperation.of(RecordAction.CHECKPOINT, interception.id, checkpoint))
         return cost
-
-    def set_providers(self, providers: Mapping[str, tuple[str, str]]) -> None:
-        """Price the calls of these from now on, see `Prices`."""
-        if self._prices is not None:
-            self._prices.set_providers(providers)
-
-    def set_own_prices(self, prices: Iterable[OwnPrice]) -> None:
-        """Price calls with these from now on, see `OwnPrices`."""
-        if self._prices is not None:
-            self._prices.set_own(prices)
 
     def cost(self, interception: StartRecord, reading: Reading) -> Cost | None:
         """What a call costs; None where that is not known."""
         if not reading.token_usages:
             return None
         called = interception.provider_name, interception.model
-        return self.cost_of(*called, reading.token_usages, interception.started_at)
-
-    def cost_of(self, provider_name: str, model: str, usages: Sequence[TokenUsage], at: datetime) -> Cost | None:
-        """What usages of a call that started then cost at the prices that hold now; None where that is not known."""
-        return None if self._prices is None else self._prices.cost(provider_name, model, usages, at)
-
-    def has_price(self, provider_name: str, model: str, at: datetime) -> bool:
-        """Whether a call that starts then has a known price."""
-        usages = (TokenUsage(provider_response_id="", input_tokens=1, output_tokens=1),)
-        return self.cost_of(provider_name, model, usages, at) is not None
+        return self.prices.cost(*called, reading.token_usages, interception.started_at)
 
     async def flush(self, seconds: float) -> bool:
         """Wait until everything is in the database, at most some seconds, and say whether it is."""
@@ -193,7 +174,7 @@ class Recorder:
         await self._wait_for_texts(seconds)
         seconds -= asyncio.get_running_loop().time() - began
         self._write_ends()
-        return await self._outbox.flush(seconds)
+        return await self.outbox.flush(seconds)
 
     async def close(self, seconds: float) -> None:
         """Stop when everything is in the database or after some seconds; the spool has the rest."""
@@ -208,22 +189,7 @@ class Recorder:
     @property
     def queue_length(self) -> int:
         """How many records wait in memory, those being written included."""
-        return self._outbox.queued + len(self._ended) + len(self._redacting)
-
-    @property
-    def spooled_records(self) -> int:
-        """How many records wait in the spool alone."""
-        return self._outbox.spooled
-
-    @property
-    def healthy(self) -> bool:
-        """Whether a start would be accepted now, as far as is known."""
-        return self._outbox.healthy
-
-    @property
-    def reason(self) -> str:
-        """The problem, in a phrase for the operator; empty without one."""
-        return self._outbox.trouble
+        return self.outbox.queued + len(self._ended) + len(self._redacting)
 
     async def _wait_for_texts(self, seconds: float) -> None:
         if self._redacting:
@@ -245,7 +211,7 @@ class Recorder:
         if interception.recording is not None and interception.recording.prompts is not Keep.FULL:
             started["user_prompts"] = prompts_of(interception)
         document = ended_document(started, ending, cost=cost)
-        self._outbox.enqueue(RecordOperation.of(RecordAction.END, interception.id, document))
+        self.outbox.enqueue(RecordOperation.of(RecordAction.END, interception.id, document))
 
     def _presume_end(
         self, started: Mapping[str, Any], end_reason: EndReason, error: ProviderError | None = None
@@ -253,7 +219,7 @@ class Recorder:
         # A start that arrives late finds the document there.
         ending = self._ending(started["_id"], end_reason, error=error)
         document = {**ended_document(started, ending), **PRESUMED}
-        self._outbox.enqueue(RecordOperation.of(RecordAction.PRESUMED_END, ending.interception_id, document))
+        self.outbox.enqueue(RecordOperation.of(RecordAction.PRESUMED_END, ending.interception_id, document))
 
     def _ending(
         self, interception_id: UUID, end_reason: EndReason = EndReason.SERVER_CRASHED, **details: Any

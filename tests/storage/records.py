@@ -17,7 +17,7 @@ from intercept.records import (
     UserPrompt,
 )
 from storage.accounts.users import Role, User
-from storage.recording.operations import END_BYTES, encoded
+from storage.recording.operations import encoded
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
 ADA = User(
@@ -33,9 +33,9 @@ ID = UUID("22222222-0000-4000-8000-000000000000")
 _READ = CodecOptions(tz_aware=True, uuid_representation=UuidRepresentation.STANDARD)
 
 
-def kept(document, most=END_BYTES):
+def kept(document):
     """Return a document as the database gives it back."""
-    return bson.decode(encoded(document, most), _READ)
+    return bson.decode(encoded(document), _READ)
 
 
 def interception(**changes):

@@ -138,11 +138,6 @@ class Outbox:
         return len(self.batch) + len(self._due) + len(self._starts)
 
     @property
-    def spooled(self) -> int:
-        """How many operations are in the spool alone."""
-        return self.spool.records
-
-    @property
     def healthy(self) -> bool:
         """Whether a start would be accepted now, as far as is known."""
         if self.state is OutboxState.SPOOLING:
@@ -188,11 +183,11 @@ class Outbox:
 
     async def wait_for_writes(self) -> None:
         """Wait until there are operations to write, and then for more, unless a caller waits for one of them."""
-        if not self.queued and not self.spooled:
+        if not self.queued and not self.spool.records:
             self._empty.set()
             self._filled.clear()
             await self._filled.wait()
-        if self.state is OutboxState.WRITING and not self.spooled:
+        if self.state is OutboxState.WRITING and not self.spool.records:
             with suppress(TimeoutError):
                 async with asyncio.timeout(GATHER_SECONDS):
                     await self._pressing.wait()

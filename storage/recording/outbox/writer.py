@@ -206,7 +206,7 @@ class Writer:
 
     def _mark_available(self) -> None:
         if self._outbox.state is OutboxState.SPOOLING:
-            _log.info("the database is back; records in the spool: %d", self._outbox.spooled)
+            _log.info("the database is back; records in the spool: %d", self._outbox.spool.records)
             self._outbox.mark_available()
 
 

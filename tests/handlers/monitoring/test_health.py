@@ -109,7 +109,7 @@ class TestWithoutTheDatabase:
         assert (await running.call(CHAT)).status == 200
         freeze()
         assert (await running.call(CHAT)).status == 200
-        await until(lambda: running.bridge.recorder.reason == "the database is unavailable")
+        await until(lambda: running.bridge.recorder.outbox.trouble == "the database is unavailable")
         assert (await running.call(CHAT)).status == 200
         ready = {
             "status": "ready",

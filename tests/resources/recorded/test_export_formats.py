@@ -13,7 +13,7 @@ from intercept.records import ModelResponse, ModelThought, ProviderError, Readin
 from resources.recorded.export_formats import COLUMNS, FORMATS, FORMULA_STARTS
 from resources.recorded.interceptions import Interception, without_texts
 from storage.recording.documents import ending_fields, start_document
-from storage.recording.operations import END_BYTES, START_BYTES, encoded
+from storage.recording.operations import encoded
 from tests.cases import for_each
 from tests.processor import is_linear
 from tests.storage import any_records
@@ -30,7 +30,7 @@ def resource(start=None, end=None):
     started = start_document(start or interception(), instance_id=INSTANCE)
     ended = ending_fields(end or ending())
     # As the database gives it back: half a surrogate pair, for example, is replaced.
-    document = bson.decode(encoded(started | ended, START_BYTES + END_BYTES), RECORDED)
+    document = bson.decode(encoded(started | ended), RECORDED)
     return Interception.of(document, {ADA.id: ADA})
 
 

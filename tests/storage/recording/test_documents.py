@@ -19,7 +19,7 @@ from resources.recorded.interceptions import Interception, RecordedToolResult
 from storage.prices.pricing import Cost
 from storage.recording import documents
 from storage.recording.documents import MAX_ID, ended_document, ending_fields, start_document
-from storage.recording.operations import RecordAction
+from storage.recording.operations import MAX_TEXT_BYTES
 from tests.cases import for_each
 from tests.storage import any_records
 from tests.storage.records import ADA, ID, INSTANCE, as_json, ending, interception, kept
@@ -29,7 +29,7 @@ def resource(start, end=None):
     document = start_document(start, instance_id=INSTANCE)
     if end:
         document = ended_document(document, end)
-    return as_json(Interception.of, kept(document, RecordAction.END.max_bytes), {ADA.id: ADA})
+    return as_json(Interception.of, kept(document), {ADA.id: ADA})
 
 
 def test_a_start_has_the_tool_results_of_its_request_and_searches_their_calls():
@@ -79,9 +79,7 @@ def test_counts_beyond_64_bits_are_cut():
 
 
 def test_the_largest_texts_of_an_end_are_dropped_when_there_is_too_much():
-    tool = ToolUsage(
-        provider_response_id="", provider_tool_call_id="", tool="t", input="i" * RecordAction.END.max_bytes
-    )
+    tool = ToolUsage(provider_response_id="", provider_tool_call_id="", tool="t", input="i" * MAX_TEXT_BYTES)
     thought = ModelThought(content="short", source="thinking")
     result = resource(interception(), ending(reading=Reading(tool_usages=(tool,), model_thoughts=(thought,))))
     assert [(t["tool"], t["input"], t["metadata"]) for t in result["tool_usages"]] == [("t", "", {"truncated": True})]

@@ -8,7 +8,7 @@ from bson.codec_options import CodecOptions
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.recording.operations import START_BYTES, RecordAction, RecordOperation
+from storage.recording.operations import MAX_TEXT_BYTES, RecordAction, RecordOperation
 from storage.recording.outbox.writer import write_batch
 from tests.storage.recording.writes import checkpoint, end, presumed_end, start
 from tests.storage.records import NOON
@@ -31,7 +31,7 @@ def test_an_operation_is_decoded_to_itself(action, id_, fields):
 
 
 def test_what_is_too_long_is_cut_and_says_so():
-    cut = start(1, model="x" * (START_BYTES + 1))
+    cut = start(1, model="x" * (MAX_TEXT_BYTES + 1))
     assert bson.decode(cut.record[17:], READ) == {
         "_id": UUID(int=1),
         "status": "in_flight",

@@ -133,7 +133,7 @@ async def test_a_refused_start_that_the_database_wrote_all_the_same_is_ended(
         with pytest.raises(RecordingUnavailableError) as refused:
             await recorder.start(interception())
         assert str(refused.value) == "Recording is unavailable: the database is unavailable."
-        assert (recorder.healthy, recorder.reason) == (False, "the database is unavailable")
+        assert (recorder.outbox.healthy, recorder.outbox.trouble) == (False, "the database is unavailable")
         private_mongodb.thaw()
         document = await settled(private_database, recorder)
         assert (document["end_reason"], document["error"], document["presumed"]) == (
@@ -141,7 +141,7 @@ async def test_a_refused_start_that_the_database_wrote_all_the_same_is_ended(
             {"type": "recording_unavailable", "message": "The start was not acknowledged; no call was made."},
             True,
         )
-        assert (recorder.healthy, recorder.reason) == (True, "")
+        assert (recorder.outbox.healthy, recorder.outbox.trouble) == (True, "")
 
 
 @pytest.mark.usefixtures("brief_outages")
@@ -158,7 +158,7 @@ async def test_a_call_is_recorded_wherever_in_it_the_database_goes_and_comes(
             for step in steps:
                 if step == came:
                     private_mongodb.thaw()
-                    await until(lambda: not recorder.reason)
+                    await until(lambda: not recorder.outbox.trouble)
                 if step == went:
                     private_mongodb.freeze()
                 if step == "start":
@@ -168,7 +168,7 @@ async def test_a_call_is_recorded_wherever_in_it_the_database_goes_and_comes(
                 elif step == "end":
                     recorder.end(interception(id=id_), ending(interception_id=id_))
                 if step == went:
-                    await until(lambda: recorder.reason)
+                    await until(lambda: recorder.outbox.trouble)
         assert await recorder.flush(10)
         documents = await private_database.interceptions.find().to_list(None)
         assert [(document["_id"].int, document["end_reason"]) for document in documents] == [
@@ -196,7 +196,7 @@ async def test_the_death_of_a_primary_under_load_loses_and_doubles_nothing(repli
         await until(lambda: len(acknowledged) > 60)
         os.kill(primary.pid, signal.SIGKILL)
         await asyncio.gather(*running)
-        assert await recorder.flush(60), (recorder.reason, recorder.queue_length, recorder.spooled_records)
+        assert await recorder.flush(60), (recorder.outbox.trouble, recorder.queue_length, recorder.outbox.spool.records)
     documents = await database.interceptions.find(sort=[("_id", 1)]).to_list(None)
     assert [(document["_id"].int, document["end_reason"]) for document in documents] == [
         (number, "completed") for number in range(200)
@@ -262,7 +262,7 @@ async def test_every_start_that_a_killed_process_acknowledged_is_found(private_d
         if away:
             private_mongodb.thaw()
         async with opened(private_database, folder) as recorder:
-            assert not away or recorder.spooled_records
+            assert not away or recorder.outbox.spool.records
             assert await recorder.flush(20)
         documents = private_database.interceptions.find(projection=["status"])
         statuses = {document["_id"].int: document["status"] async for document in documents}

@@ -153,7 +153,7 @@ async def test_an_end_the_spool_has_not_got_is_not_let_go_with_its_start(tmp_pat
             [start(1), end(9)],
         )
         outbox.mark_unavailable()
-        assert (outbox.queued, outbox.spooled) == (1, 2)
+        assert (outbox.queued, outbox.spool.records) == (1, 2)
         assert await read(outbox) == [start(1), end(9)]
         assert outbox.next_batch() == [end(1)]
         outbox.acknowledge()
@@ -284,7 +284,7 @@ class Calls:
         self.outbox.hurry()
 
     async def finish_batch(self):
-        while self.outbox.queued or self.outbox.spooled:
+        while self.outbox.queued or self.outbox.spool.records:
             self.outbox.hurry()
             await self.commit()
             await self.replay()

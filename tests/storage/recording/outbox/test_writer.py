@@ -147,7 +147,7 @@ async def test_a_strict_writer_refuses_while_the_database_is_unavailable(private
         assert (str(writing.exception()), writing.exception().maybe_written) == (IS_UNAVAILABLE, False)
 
         outbox.enqueue(end(1))
-        assert (outbox.queued, outbox.spooled) == (0, 1)
+        assert (outbox.queued, outbox.spool.records) == (0, 1)
         private_mongodb.thaw()
         assert await outbox.flush(10)
         assert outbox.healthy
@@ -165,7 +165,7 @@ async def test_a_full_spool_refuses_starts_and_keeps_ends(private_database, priv
     async with opened(private_database, tmp_path / "spool", max_bytes=20 * size, reserve_bytes=0) as outbox:
         private_mongodb.freeze()
         await outbox.write(start(0))
-        await until(lambda: outbox.spooled)
+        await until(lambda: outbox.spool.records)
         taken = [0]
         refusal = None
         while refusal is None:
@@ -197,7 +197,7 @@ async def test_a_database_that_is_only_slow_does_not_fill_the_memory(
             outbox.enqueue(start(number))
             outbox.enqueue(end(number, tokens=number))
             assert outbox.size <= 5_000
-        assert (outbox.queued + outbox.spooled, outbox.healthy, outbox.trouble) == (601, True, "")
+        assert (outbox.queued + outbox.spool.records, outbox.healthy, outbox.trouble) == (601, True, "")
         private_mongodb.thaw()
         assert await outbox.flush(20)
         assert await found(private_database) == {
@@ -296,7 +296,7 @@ async def test_closing_in_the_middle_of_a_batch_loses_nothing_of_it(
     assert await waiting is None
     private_mongodb.thaw()
     async with opened(private_database, tmp_path / "spool") as outbox:
-        assert outbox.spooled == 2
+        assert outbox.spool.records == 2
         assert await outbox.flush(10)
         assert await found(private_database) == {1: {"status": "in_flight"}, 2: {"status": "in_flight"}}
 
