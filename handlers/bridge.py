@@ -45,6 +45,7 @@ from storage.mongo.database import Database
 from storage.mongo.followed import Followed
 from storage.policies.followed import FollowedPolicies
 from storage.prices.own_prices import KeptPrices
+from storage.prices.pricing import Prices
 from storage.providers.documents import StoredProvider
 from storage.providers.managed import ManagedProviders
 from storage.providers.sealing import Sealer
@@ -116,6 +117,7 @@ class Bridge:
     device_starts: Failures
     single_sign_on: SingleSignOn
     recorder: Recorder
+    pricing: Prices
     interceptions: Interceptions
     search: SearchIndex
     refusal_recorder: RefusalRecorder

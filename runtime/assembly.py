@@ -149,6 +149,7 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
         openid=make_openid(settings, upstream),
         sign_ins=SignIns(database, identities, now=now, times=session_times),
         recorder=recorder,
+        pricing=recorder.prices,
         interceptions=Interceptions(database),
         search=SearchIndex(database),
         refusal_recorder=refusal_recorder,
@@ -196,7 +197,7 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
         await bridge.prices.refresh()
         return bridge.prices.value.version if bridge.prices.value else NO_VERSION
 
-    recosting = Recosting(database, bridge.recorder.prices.cost, newest_prices, holder=process.id, now=now)
+    recosting = Recosting(database, bridge.pricing.cost, newest_prices, holder=process.id, now=now)
     process.start("recosting", recosting.run)
     process.start("demo", bridge.demo.run)
     overload = bridge.overload

@@ -26,6 +26,8 @@ from storage.demo.filling import PROVIDERS
 from storage.demo.store import Demo, DemoState, DemoStore
 from storage.mongo.database import Database
 from storage.policies.followed import FollowedPolicies
+from storage.prices.pricing import Prices
+from storage.prices.store import PriceStore
 from storage.queries.accounts import People, Tokens
 from storage.queries.interceptions import Interceptions
 from storage.queries.questions.questions import Questions
@@ -74,7 +76,9 @@ class DemoDatabase:
     async def _open(self, real: Bridge) -> tuple[Bridge, Identity]:
         # What invented people read is written down nowhere.
         unwritten = AccessRecorder(real.metrics, AccessTrail(self.store.records, now=now), monotonic_ns)
-        bridge = replace(self.make(real), access=unwritten)
+        pricing = Prices(PROVIDERS)
+        pricing.set_own((await PriceStore(self.store.records, now=now).read()).prices)
+        bridge = replace(self.make(real), access=unwritten, pricing=pricing)
         overload, zone = bridge.overload, real.settings.budget_timezone
         await bridge.policies.followed.refresh()
         parts = bridge.database, overload.limits, bridge.policies, bridge.identities, overload.authority

@@ -103,7 +103,7 @@ async def list_priced_models(ask: Ask, query: Paged) -> ListPage[PricedModel]:
     models = []
     for group in answer.groups:
         provider, model = group.key
-        rates = token_rates(ask.bridge.recorder.prices.cost, provider, model, now)
+        rates = token_rates(ask.bridge.pricing.cost, provider, model, now)
         models.append(PricedModel.of(provider, model, group.total, rates))
     return ListPage(answer.count, models)
 

@@ -288,7 +288,7 @@ async def explain_policy(ask: Ask, name: UserOrMe, query: ExplanationQuery) -> E
         providers=[query.provider] if query.provider else sorted(bridge.providers),
         desk=query.provider
         or next((one for one in sorted(bridge.providers) if bridge.providers[one].serves_messages), ""),
-        has_price=lambda provider, model: bridge.recorder.prices.has_price(provider, model, now),
+        has_price=lambda provider, model: bridge.pricing.has_price(provider, model, now),
     )
 
 

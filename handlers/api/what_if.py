@@ -201,7 +201,7 @@ async def try_limits(ask: Ask, body: WhatIfBody, report: Report) -> WhatIf:
     replay = Replay(
         body.policy,
         settings.budget_zone,
-        has_price=lambda model: bridge.recorder.prices.has_price(model.provider, model.model, bridge.now()),
+        has_price=lambda model: bridge.pricing.has_price(model.provider, model.model, bridge.now()),
     )
     (start, end), ids = body.range(bridge.now(), []), None
     if query.search.texts is not None:

@@ -186,7 +186,7 @@ class Call(Watcher):
 
         Azure's deployments have names of their operator's own, so where one has no price the response says which model it is.
         """
-        start, prices = self.start, self._bridge.recorder.prices
+        start, prices = self.start, self._bridge.pricing
         if provider.name != start.provider_name:
             self._bridge.metrics.moved(start, provider.name)
             self.start = replace(start, provider=provider.type.value, provider_name=provider.name)

@@ -102,7 +102,7 @@ def find_refused(
     def has_price(model: str) -> bool:
         if not is_billed or handler.credentials.own_key is not None:
             return True
-        return handler.bridge.recorder.prices.has_price(provider_name, model, handler.bridge.now())
+        return handler.bridge.pricing.has_price(provider_name, model, handler.bridge.now())
 
     is_unread = summary.other_models is None or odd_model(summary)
     if is_unread and (refused := refuse_unread(policy, provider_name, partial(has_price, ""))) is not None:

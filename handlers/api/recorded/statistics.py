@@ -210,7 +210,7 @@ async def get_statistics(ask: Ask, query: QuestionQuery, report: Report) -> Stat
 
 def _token_rates(ask: Ask, priced_as: str) -> dict[str, Decimal]:
     provider, _, model = priced_as.partition("/")
-    if (rates := token_rates(ask.bridge.recorder.prices.cost, provider, model, ask.bridge.now())) is None:
+    if (rates := token_rates(ask.bridge.pricing.cost, provider, model, ask.bridge.now())) is None:
         raise ValidationProblem(INVALID, validations=[("priced_as", NO_PRICE)])
     return rates.usd
 

@@ -52,7 +52,7 @@ class ModelList(Passthrough):
         policy, bridge, provider = handler.policy, handler.bridge, self._to.provider.name
 
         def may_use(model: str) -> bool:
-            has_price = partial(bridge.recorder.prices.has_price, provider, model, bridge.now())
+            has_price = partial(bridge.pricing.has_price, provider, model, bridge.now())
             return policy is None or policy.refuse_model(provider, model, has_price) is None
 
         listed: dict[str, Any] = msgspec.json.decode(body)

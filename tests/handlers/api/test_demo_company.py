@@ -53,6 +53,11 @@ async def test_owners_alone_read_there_what_is_of_the_company_alone_and_change_n
         assert (status, answer["message"]) == (403, "Only owners may look at the demo company.")
     status, users = await running.get(path)
     assert (status, users["count"]) == (200, 25)
+    # models cost there what the company pays
+    _, models = await running.get(f"{DEMO}/prices/models")
+    costs = {one["model"]: one["input"] for one in models["results"]}
+    assert costs["gpt-5-mini"] == 0.2
+    assert None not in costs.values()
     # what is read there is of the company alone
     _, me = await running.get(f"{DEMO}/users/me", owner)
     assert (me["username"], me["role"]) == ("grace@example.com", "auditor")

@@ -122,7 +122,7 @@ async def test_a_provider_whose_use_a_policy_denies_is_not_asked(running, upstre
     one = Decimal(1)
     since = datetime(2026, 1, 1, tzinfo=UTC)
     priced = [OwnPrice(name, "unlisted", since, one, one) for name in ("anthropic", "last")]
-    running.bridge.recorder.prices.set_own(priced)
+    running.bridge.pricing.set_own(priced)
     play(upstreams, LIMITED, OK, OK)
     body = json.dumps(MESSAGES.request | {"model": "unlisted"}).encode()
     assert (await send(running, body)).header("X-AI-Bridge-Provider") == "last"
