@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Final, Self
+from typing import Annotated, Final
 
 from msgspec import Struct
 
@@ -150,115 +150,77 @@ ACTIONS: Final[Mapping[Action, str]] = MappingProxyType(
 )
 
 
-class RuleMeaning(Struct):
+class Word(Struct):
+    """What people call a word, and what it means."""
+
+    title: str
+    meaning: str
+
+
+class RuleWord(Word):
     """A rule by which the bridge refuses calls."""
 
-    rule: Rule
-    title: Annotated[str, doc("What it is called.")]
     statuses: Annotated[list[int], doc("The HTTP statuses of its refusals.")]
-    meaning: str
 
 
-class EndMeaning(Struct):
-    """How a call may fail."""
-
-    end_reason: EndReason
-    title: Annotated[str, doc("What it is called.")]
-    meaning: str
-
-
-class RoleMeaning(Struct):
-    """What a role may, the least first."""
-
-    role: Role
-    meaning: str
-
-
-class ProviderTypeName(Struct):
-    """A type of providers that can be added."""
-
-    type: ProviderType
-    name: Annotated[str, doc("What people call it.")]
-
-
-class AlertMeaning(Struct):
-    """What a webhook may be told."""
-
-    type: AlertType
-    meaning: str
-
-
-class SearchKey(Struct):
-    """A key of a search for calls."""
-
-    key: str
-    values: Annotated[list[str], doc("Values that it may have, or usual ones; empty where there are too many.")]
-
-
-class DimensionName(Struct):
+class DimensionWord(Struct):
     """By what groups of statistics may be made."""
 
-    group_by: Dimension
-    name: str
+    title: str
     keys: Annotated[
         dict[Counted, str],
         doc("What can be grouped by it, with the key of a search that finds a group; empty if none does."),
     ]
 
 
-class ActionSentence(Struct):
-    """What an entry of the audit trail says, behind its actor."""
+class Vocabulary(Struct):
+    """What words mean, and which there are, each in the order in which it is shown."""
 
-    action: Action
-    sentence: Annotated[
-        str,
+    rules: dict[Rule, RuleWord]
+    ends: Annotated[dict[EndReason, Word], doc("How a call may fail.")]
+    roles: Annotated[dict[Role, str], doc("What each may, the least first.")]
+    provider_types: Annotated[dict[ProviderType, str], doc("What people call those that can be added.")]
+    alerts: Annotated[dict[AlertType, str], doc("What a webhook is told.")]
+    search_keys: Annotated[
+        dict[str, tuple[str, ...]],
+        doc("Of a search for calls, with values that each may have, or usual ones; none where there are too many."),
+    ]
+    dimensions: dict[Dimension, DimensionWord]
+    actions: Annotated[
+        dict[Action, str],
         doc(
-            "With fields of the entry's `detail` in braces, behind a colon a word that is counted, `words` or `time`. `{subject}` is the "
-            "subject's username, `{whose}` is `their` or that of another one, `{times}` how often it was. What stands in "
-            "brackets is said if its fields are there, else what stands behind a bar."
+            "What an entry of the audit trail says, behind its actor. With fields of the entry's `detail` in braces, behind a "
+            "colon a word that is counted, `words` or `time`. `{subject}` is the subject's username, `{whose}` is `their` or "
+            "that of another one, `{times}` how often it was. What stands in brackets is said if its fields are there, else "
+            "what stands behind a bar."
         ),
     ]
 
 
-class Vocabulary(Struct):
-    """What words mean, and which there are."""
-
-    rules: list[RuleMeaning]
-    ends: list[EndMeaning]
-    roles: list[RoleMeaning]
-    provider_types: list[ProviderTypeName]
-    alerts: list[AlertMeaning]
-    search_keys: list[SearchKey]
-    dimensions: list[DimensionName]
-    actions: list[ActionSentence]
-
-    @classmethod
-    def of_today(cls) -> Self:
-        """What this version knows."""
-        return cls(
-            rules=[RuleMeaning(rule, title, list(statuses), said) for rule, (title, statuses, said) in RULES.items()],
-            ends=[EndMeaning(reason, *said) for reason, said in ENDS.items()],
-            roles=[RoleMeaning(*one) for one in ROLES.items()],
-            provider_types=[ProviderTypeName(*one) for one in PROVIDER_TYPES.items()],
-            alerts=[AlertMeaning(*one) for one in ALERTS.items()],
-            search_keys=[SearchKey(key, list(VALUES.get(key, ()))) for key in SEARCH_KEYS],
-            dimensions=[
-                DimensionName(
-                    dimension,
-                    name,
-                    {subject: _key(subject, *keys) for subject in Counted if dimension in OF_SUBJECT[subject]},
-                )
-                for dimension, (name, *keys) in DIMENSIONS.items()
-            ],
-            actions=[ActionSentence(*one) for one in ACTIONS.items()],
+VOCABULARY: Final = Vocabulary(
+    rules={rule: RuleWord(title, meaning, list(statuses)) for rule, (title, statuses, meaning) in RULES.items()},
+    ends={reason: Word(*said) for reason, said in ENDS.items()},
+    roles=dict(ROLES),
+    provider_types=dict(PROVIDER_TYPES),
+    alerts=dict(ALERTS),
+    search_keys={key: VALUES.get(key, ()) for key in SEARCH_KEYS},
+    dimensions={
+        one: DimensionWord(
+            title,
+            {
+                subject: of_refusals if subject is Counted.REFUSALS else of_calls
+                for subject in Counted
+                if one in OF_SUBJECT[subject]
+            },
         )
-
-
-def _key(subject: Counted, of_calls: str, of_refusals: str) -> str:
-    return of_refusals if subject is Counted.REFUSALS else of_calls
+        for one, (title, of_calls, of_refusals) in DIMENSIONS.items()
+    },
+    actions=dict(ACTIONS),
+)
+"""What this version knows."""
 
 
 @operation("GET", "vocabulary", tag="names")
 async def read_vocabulary(ask: Ask) -> Vocabulary:  # noqa: ARG001 - the same for everybody
     """Read what words mean, and which there are: rules, ends of calls, roles, types, keys, sentences of the audit trail."""
-    return Vocabulary.of_today()
+    return VOCABULARY

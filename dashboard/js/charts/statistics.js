@@ -27,7 +27,7 @@ export function tagDimension(name) {
 
 /** What a dimension is called, a tag by its own name. */
 export function dimensionName(by) {
-  return by.startsWith(TAG) ? `Tag ${by.slice(TAG.length)}` : dimension(by).name;
+  return by.startsWith(TAG) ? `Tag ${by.slice(TAG.length)}` : dimension(by).title;
 }
 
 /** Whether an id is the public part of a token, and none of those that users have. */

@@ -2,21 +2,21 @@
 
 import { plural, time, words } from "./format.js";
 
-const said = { rules: [], ends: [], roles: [], provider_types: [], alerts: [], search_keys: [], dimensions: [], actions: [] };
+const said = { rules: {}, ends: {}, roles: {}, provider_types: {}, alerts: {}, search_keys: {}, dimensions: {}, actions: {} };
 
-/** Take what `GET vocabulary` says. */
+/** Take what `GET vocabulary` says. No word is one that every object has, such as `constructor`. */
 export function learn(vocabulary) {
-  Object.assign(said, vocabulary);
+  for (const [kind, words] of Object.entries(vocabulary)) said[kind] = Object.assign(Object.create(null), words);
 }
 
 /** What an end reason means; empty for one that is not known, and for a call that completed. */
 export function why(reason) {
-  return said.ends.find((one) => one.end_reason === reason)?.meaning ?? "";
+  return said.ends[reason]?.meaning ?? "";
 }
 
 /** What an end reason is called; one that is not known is called as the API does. */
 export function endTitle(reason) {
-  return said.ends.find((one) => one.end_reason === reason)?.title ?? words(reason);
+  return said.ends[reason]?.title ?? words(reason);
 }
 
 /** What is known of a failure, in a line: its end, the provider's status if it is an error, and its message. Empty without a failure. */
@@ -27,52 +27,52 @@ export function problemOf({ status, end_reason: reason, upstream_status: code, e
 
 /** Every rule with its title, in the order of the API's documents. */
 export function ruleTitles() {
-  return said.rules.map(({ rule, title }) => [rule, title]);
+  return Object.entries(said.rules).map(([rule, { title }]) => [rule, title]);
 }
 
 /** What a rule is called; one that is not known is called as the API does. */
 export function titleOf(rule) {
-  return said.rules.find((one) => one.rule === rule)?.title ?? words(rule);
+  return said.rules[rule]?.title ?? words(rule);
 }
 
 /** What a rule means; empty for one that is not known. */
 export function reasonOf(rule) {
-  return said.rules.find((one) => one.rule === rule)?.meaning ?? "";
+  return said.rules[rule]?.meaning ?? "";
 }
 
 /** Every role with what it may. */
 export function roles() {
-  return said.roles.map(({ role, meaning }) => [role, `${role[0].toUpperCase()}${role.slice(1)}: ${meaning}`]);
+  return Object.entries(said.roles).map(([role, meaning]) => [role, `${role[0].toUpperCase()}${role.slice(1)}: ${meaning}`]);
 }
 
 /** The types of providers that can be added, with what people call them. */
 export function providerTypes() {
-  return said.provider_types.map(({ type, name }) => [type, name]);
+  return Object.entries(said.provider_types);
 }
 
 /** The types of alerts, with what each tells. */
 export function alerts() {
-  return said.alerts.map(({ type, meaning }) => [type, meaning]);
+  return Object.entries(said.alerts);
 }
 
 /** Every key of a search for calls, and of those with a few values these. */
 export function searchKeys() {
-  return Object.fromEntries(said.search_keys.map(({ key, values }) => [key, values]));
+  return said.search_keys;
 }
 
 /** By what a subject can be grouped, aside from tags. */
 export function dimensionsOf(subject) {
-  return said.dimensions.filter(({ keys }) => subject in keys).map(({ group_by: by }) => by);
+  return Object.keys(said.dimensions).filter((by) => subject in said.dimensions[by].keys);
 }
 
-/** A dimension with its `name`, and by subject the key of a search that finds a group of it. */
+/** A dimension with its `title`, and by subject the key of a search that finds a group of it. */
 export function dimension(by) {
-  return said.dimensions.find((one) => one.group_by === by) ?? { name: by, keys: {} };
+  return said.dimensions[by] ?? { title: by, keys: {} };
 }
 
 /** What an entry of the audit trail says: the predicate of a sentence whose subject is the actor. */
 export function whatWasDone({ action, actor, subject, detail }) {
-  const { sentence } = said.actions.find((one) => one.action === action) ?? {};
+  const sentence = said.actions[action];
   if (!sentence) return [words(action), subject?.username].filter(Boolean).join(" ");
   const values = {
     ...detail,
