@@ -11,7 +11,7 @@ from limits.policies.reading import InvalidPolicyError
 from resources.bodies import InvalidBodyError
 from storage.accounts.users import ChangedMeanwhileError, IdentityConflictError, IdentityError, UnknownIdentityError
 from storage.accounts.views import NotYourViewError
-from storage.providers.documents import InvalidProviderError, ProviderConflictError, UnknownProviderError
+from storage.providers.documents import InvalidProviderError
 from storage.queries.filters.words import InvalidSearchError
 from storage.queries.questions.groups import MAX_POINTS, TooManyPointsError, TooMuchError, UnsupportedOrderError
 
@@ -60,8 +60,6 @@ _PROBLEMS: Mapping[type[BaseException], Callable[[Any], Problem]] = {
     IdentityConflictError: lambda error: Problem(409, sentence(str(error))),
     IdentityError: lambda error: ValidationProblem(INVALID_BODY, sentence(str(error))),
     NotYourViewError: lambda _: Problem(403, NOT_YOUR_VIEW),
-    UnknownProviderError: lambda error: Problem(404, sentence(str(error.args[0]))),
-    ProviderConflictError: lambda error: Problem(409, sentence(str(error.args[0]))),
     InvalidProviderError: lambda error: ValidationProblem(INVALID_BODY, validations=error.problems),
     TooMuchError: lambda error: _of_query("from", too_much(error)),
     UnsupportedOrderError: lambda error: _of_query("order_by", str(error)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from datetime import datetime
 from decimal import Decimal
@@ -10,11 +9,10 @@ from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
-import msgspec
 from msgspec import Meta, Struct
 
 from intercept.secrets import scrub_quoted
-from storage.mongo.documents.stored import Hidden, Stored, StoredTime
+from storage.mongo.documents.stored import Hidden, Stored, StoredTime, Versioned
 
 MAX_USERNAME = 128
 MAX_NAME = 128
@@ -74,7 +72,7 @@ class ChangedMeanwhileError(IdentityError):
     """It was changed since the author read it."""
 
 
-class User(Stored, frozen=True, kw_only=True):
+class User(Versioned, frozen=True, kw_only=True):
     """A person or program that calls.
 
     Attributes:
@@ -99,24 +97,14 @@ class User(Stored, frozen=True, kw_only=True):
         """Whether it is not a user, but the caller with a token of a group."""
         return self.username.startswith(SERVICE_PREFIX)
 
-    @property
-    def version(self) -> str:
-        """A version, which differs after each change of the user."""
-        return _version(self)
 
-
-class Group(Stored, frozen=True, kw_only=True):
+class Group(Versioned, frozen=True, kw_only=True):
     """A group of users."""
 
     id: UUID
     name: str
     display_name: str
     created_at: StoredTime
-
-    @property
-    def version(self) -> str:
-        """A version, which differs after each change of the group, not of its members."""
-        return _version(self)
 
 
 class Person(Struct, frozen=True, kw_only=True):
@@ -181,10 +169,6 @@ class Identity(Struct, frozen=True, kw_only=True):
     expires_at: datetime | None = None
     session_id: str | None = None
     session_expires_at: datetime | None = None
-
-
-def _version(record: Struct) -> str:
-    return hashlib.sha256(msgspec.json.encode(record)).hexdigest()[:16]
 
 
 def checked_username(username: str) -> str:

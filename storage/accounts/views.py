@@ -5,12 +5,10 @@ Everybody sees their own views, and those that are shared. The others do not exi
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Final
 from uuid import UUID, uuid4
 
-import msgspec
 from msgspec import Meta, structs
 from pymongo import ASCENDING
 
@@ -21,7 +19,7 @@ from storage.accounts.user_accounts import UserAccounts
 from storage.accounts.users import ChangedMeanwhileError, IdentityConflictError, Role, UnknownIdentityError, User
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session, page_of
-from storage.mongo.documents.stored import Hidden, Stored, StoredTime
+from storage.mongo.documents.stored import Hidden, StoredTime, Versioned
 from storage.mongo.indexes import ANY_CASE
 
 MAX_VIEWS_OF_USER: Final = 100
@@ -54,7 +52,7 @@ ViewParameters = Annotated[
 IsShared = Annotated[bool, Meta(description="Whether all users see it. Each sees only the calls that they may see.")]
 
 
-class View(Stored, frozen=True, kw_only=True):
+class View(Versioned, frozen=True, kw_only=True):
     """A view of the dashboard under a name. `user_id` is the group's where it belongs to callers with its tokens."""
 
     id: UUID
@@ -65,12 +63,6 @@ class View(Stored, frozen=True, kw_only=True):
     shared: IsShared
     created_at: StoredTime
     changed_at: StoredTime
-
-    @property
-    def version(self) -> str:
-        """A text that is another one after each change."""
-        said = (self.name, self.page, sorted(self.query.items()), self.shared, self.created_at, self.changed_at)
-        return hashlib.sha256(msgspec.json.encode(said)).hexdigest()[:16]
 
 
 UNKNOWN: Final = "there is no view with this id that you may see"

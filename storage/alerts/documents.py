@@ -10,10 +10,10 @@ from typing import Annotated, Any, Final, Self
 from uuid import UUID
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, structs
 
 from intercept.times import format_time
-from storage.mongo.documents.stored import Hidden, Stored, StoredTime
+from storage.mongo.documents.stored import Hidden, Stored, StoredTime, Versioned
 
 MAX_WEBHOOKS: Final = 20
 """How many webhooks there may be."""
@@ -63,7 +63,7 @@ class LastDelivery(Stored, frozen=True, kw_only=True):
     attempts: Annotated[int, Meta(ge=0, description="The number of tries of this message.")]
 
 
-class Webhook(Stored, frozen=True, kw_only=True):
+class Webhook(Versioned, frozen=True, kw_only=True):
     """A webhook that receives alerts. Its secret is `sealed`, see `storage.providers.sealing`."""
 
     id: UUID
@@ -79,8 +79,7 @@ class Webhook(Stored, frozen=True, kw_only=True):
     @property
     def version(self) -> str:
         """A version, which differs after each change of the webhook, not of its deliveries."""
-        said = (self.url, self.description, self.types, self.disabled, self.created_at, self.changed_at)
-        return hashlib.sha256(msgspec.json.encode(said)).hexdigest()[:16]
+        return super(Webhook, structs.replace(self, last_delivery=None)).version
 
 
 class Delivery(Stored, frozen=True):

@@ -30,14 +30,6 @@ class InvalidProviderError(ValueError):
         self.problems = list(problems)
 
 
-class UnknownProviderError(LookupError):
-    """There is no such provider in the database."""
-
-
-class ProviderConflictError(Exception):
-    """It conflicts with an existing one."""
-
-
 class StoredKey(Struct, frozen=True):
     """A key: what is said of it, and the key itself, sealed for its provider."""
 

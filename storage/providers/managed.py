@@ -13,6 +13,7 @@ from pymongo.errors import DuplicateKeyError
 
 from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author, Changes
 from storage.accounts.events import Action
+from storage.accounts.users import IdentityConflictError, UnknownIdentityError
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
 from storage.providers.documents import (
@@ -21,12 +22,10 @@ from storage.providers.documents import (
     GivenKey,
     InvalidProviderError,
     NewKey,
-    ProviderConflictError,
     ProviderSpec,
     StoredKey,
     StoredProvider,
     StoredSecret,
-    UnknownProviderError,
     changed_fields,
     merge_keys,
     merge_secrets,
@@ -40,7 +39,7 @@ _NO_SECRETS: Mapping[str, str] = MappingProxyType({})
 class ManagedProviders(Changes):
     """The providers of a database. Every method raises `DatabaseUnavailableError`.
 
-    A provider that is not there raises `UnknownProviderError`.
+    A provider that is not there raises `UnknownIdentityError`.
     """
 
     def __init__(
@@ -81,7 +80,7 @@ class ManagedProviders(Changes):
 
         Raises:
             InvalidProviderError: it cannot be as it is.
-            ProviderConflictError: its name is taken, or there are `MAX_PROVIDERS`.
+            IdentityConflictError: its name is taken, or there are `MAX_PROVIDERS`.
         """
         at, id_ = self._now(), uuid4()
         sealed = self._secrets(None, id_, spec, secrets)
@@ -89,16 +88,16 @@ class ManagedProviders(Changes):
 
         async def add(session: Session) -> None:
             if await self._database.providers.count_documents({}, session=session) >= MAX_PROVIDERS:
-                raise ProviderConflictError(f"there are {MAX_PROVIDERS} providers already, the most that are allowed")
+                raise IdentityConflictError(f"there are {MAX_PROVIDERS} providers already, the most that are allowed")
             if await self._database.providers.find_one({"name": spec.name}, session=session) is not None:
-                raise ProviderConflictError(f"a provider named {spec.name} exists already")
+                raise IdentityConflictError(f"a provider named {spec.name} exists already")
             await self._database.providers.insert_one(provider.document, session=session)
             await self._audit(session, author, Action.PROVIDER_ADDED, provider=spec.name)
 
         try:
             await self._change(add)
         except DuplicateKeyError:
-            raise ProviderConflictError(f"a provider named {spec.name} exists already") from None
+            raise IdentityConflictError(f"a provider named {spec.name} exists already") from None
         return provider
 
     async def change(
@@ -116,7 +115,7 @@ class ManagedProviders(Changes):
 
         Raises:
             InvalidProviderError: it cannot be as it would be.
-            ProviderConflictError: somebody else changed it at the same time.
+            IdentityConflictError: somebody else changed it at the same time.
         """
 
         async def change(session: Session) -> StoredProvider:
@@ -138,7 +137,7 @@ class ManagedProviders(Changes):
 
         Raises:
             SealError: there is no encryption key, or a key cannot be opened.
-            ProviderConflictError: somebody else changed a provider at the same time.
+            IdentityConflictError: somebody else changed a provider at the same time.
         """
         self.sealer.require()
         resealed = 0
@@ -170,7 +169,7 @@ class ManagedProviders(Changes):
         replaced = await self._database.providers.replace_one(as_it_was, new.document, session=session)
         if not replaced.matched_count:
             name = old.spec.name
-            raise ProviderConflictError(f"the provider {name} was changed at the same moment; please try again")
+            raise IdentityConflictError(f"the provider {name} was changed at the same moment; please try again")
 
     async def remove(self, name: str, *, author: Author = COMMAND_LINE) -> None:
         """Remove a provider and its keys. Records stay."""
@@ -178,7 +177,7 @@ class ManagedProviders(Changes):
         async def remove(session: Session) -> None:
             removed = await self._database.providers.delete_one({"name": name}, session=session)
             if not removed.deleted_count:
-                raise UnknownProviderError(f"there is no provider named {name} in the database")
+                raise UnknownIdentityError(f"there is no provider named {name} in the database")
             await self._audit(session, author, Action.PROVIDER_REMOVED, provider=name)
 
         await self._change(remove)
@@ -220,5 +219,5 @@ class ManagedProviders(Changes):
     async def _existing(self, name: str, session: Session | None) -> StoredProvider:
         found = await self._database.providers.find_one({"name": name}, session=session)
         if found is None:
-            raise UnknownProviderError(f"there is no provider named {name} in the database")
+            raise UnknownIdentityError(f"there is no provider named {name} in the database")
         return StoredProvider.of(found)

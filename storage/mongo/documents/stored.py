@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final, Self, TypeVar
@@ -43,3 +44,12 @@ class Stored(Struct, frozen=True):
         """The document of a struct, where all of it is in fields of these names."""
         fields = msgspec.to_builtins(self, builtin_types=_NATIVE)
         return {"_id": fields.pop("id"), "schema_version": 1, **fields}
+
+
+class Versioned(Stored, frozen=True):
+    """What may be changed by whoever has read its last version."""
+
+    @property
+    def version(self) -> str:
+        """A text of 16 characters, another one after each change of its fields."""
+        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()[:16]

@@ -5,9 +5,9 @@ import pytest
 from msgspec import structs
 
 from resources.providers import check_provider
+from storage.accounts.users import IdentityConflictError
 from storage.providers.documents import (
     NewKey,
-    ProviderConflictError,
     ProviderSpec,
 )
 from storage.providers.managed import ManagedProviders
@@ -43,7 +43,7 @@ async def trail(database):
 
 
 async def conflict(requested):
-    with pytest.raises(ProviderConflictError) as refused:
+    with pytest.raises(IdentityConflictError) as refused:
         await requested
     return str(refused.value)
 
