@@ -142,7 +142,7 @@ def test_a_refused_key_is_told_on_every_view_until_it_is_accepted(page, keyed, p
     page.open("connect", token)
     for view in ("connect", "interceptions"):
         page.go(view)
-        said = page.find(".refused-key").text
+        said = page.find(".failure").text
         assert said.startswith("openai: key sk-p…wxyz refused (401) since ")
         assert said.endswith("; 2 calls. Setting: openai-key")
     provider.status = 200
@@ -150,7 +150,7 @@ def test_a_refused_key_is_told_on_every_view_until_it_is_accepted(page, keyed, p
     poll(lambda: not any(key["refused"] for one in keyed.get(token, "providers/configured") for key in one["keys"]))
     page.open("overview", token)
     page.find("h1", "Overview")
-    page.gone(".refused-key")
+    page.gone(".failure")
 
 
 def sign_in(page, login):

@@ -108,7 +108,7 @@ function RefusedKeys() {
   const refused = (data ?? []).flatMap(({ name, keys }) => keys.filter((key) => key.refused).map((key) => ({ name, ...key })));
   return refused.map(
     ({ name, hint, setting, refused: { status, since, calls } }) => html`
-      <p class="refused-key" role="alert" key=${name + hint}>
+      <p class="failure" role="alert" key=${name + hint}>
         <strong>${name}</strong>: key <code>${hint.replace("...", "…")}</code> refused (${status}) since ${time(since)}; ${plural(calls, "call")}.
         ${" "}<span class="quiet">${setting ? html`Setting: <code>${setting}</code>` : html`<a href=${href("providers", name)}>Look at its keys</a>`}</span>
       </p>

@@ -77,7 +77,7 @@ export function Explained({ of, limits = false }) {
     ${data.managed_settings &&
     html`<details>
       <summary>What Claude Code gets where it signed in here</summary>
-      <pre class="policy-text">${policyText(data.managed_settings)}</pre>
+      <pre>${policyText(data.managed_settings)}</pre>
     </details>`}
     ${limits && html`<${LimitRules} rules=${data.limits} none="No limit holds but those of the whole server." />`}
     <${LineForm} fields=${MODEL} verb="Ask" act=${async (given) => setModel(given.model.trim())} />

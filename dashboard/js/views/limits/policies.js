@@ -81,7 +81,7 @@ function PolicyPane({ at, me, onClose, onChanged }) {
       ${level === "groups" && html`<p class="quiet"><a href=${href("groups", name)}>The group</a></p>`}
       <${Pending} data=${kept} error=${error} retry=${load} />
       ${kept && isOwner && html`<${Editor} key=${kept.version} kept=${kept} path=${path} shared=${["everyone", "groups"].includes(level)} onChanged=${changed} onRemoved=${load} />`}
-      ${kept && !isOwner && html`<pre class="policy-text">${policyText(kept.data)}</pre><p class="quiet">Only owners may change policies.</p>`}
+      ${kept && !isOwner && html`<pre>${policyText(kept.data)}</pre><p class="quiet">Only owners may change policies.</p>`}
       ${level === "users" && html`<section><h3>What holds in all</h3><${Explained} key=${kept?.version} of=${name} limits=${true} /></section>`}
     <//>
   `;
@@ -108,7 +108,7 @@ function Editor({ kept, path, shared, onChanged, onRemoved }) {
       </details>
       ${error && html`<${Failure} error=${error} />`}
       <div class="buttons flow">
-        <span role="status" class="quiet grow">${kept.notes && text === before ? `Saved. ${kept.notes}` : ""}</span>
+        <span role="status" class="quiet">${kept.notes && text === before ? `Saved. ${kept.notes}` : ""}</span>
         ${before !== "{}" && html`<${ConfirmButton} text="Remove" title="Remove this policy?" act=${remove}><p>It restricts nobody any more, on every server within seconds. What other policies say still holds.</p><//>`}
         <button type="submit" class="primary" disabled=${busy || !policy || text === before}>Save</button>
       </div>

@@ -77,7 +77,7 @@ function Result({ result: { calls, refused, by, first_refused: first } }) {
     <//>
     <details>
       <summary>${`When: ${refused > first.length ? `the first ${whole(first.length)}` : plural(refused, "call")}`}</summary>
-      <ol class="when">
+      <ol class="long">
         ${first.map(
           ({ id, started_at: started, user, limit, model, wait_seconds: wait }) => html`
             <li key=${id}><a href=${href("interceptions", id)}>${time(started)}, ${user.username}</a> <span class="quiet">${nameOf(limit)}${model && `: ${model}`}${wait !== null && `, free again after ${duration(wait * 1000)}`}</span></li>

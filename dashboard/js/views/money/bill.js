@@ -68,7 +68,7 @@ function Rows({ compared, differing, onDiffering, onSave }) {
       <button type="button" aria-pressed=${differing} onClick=${() => onDiffering(!differing)}>Differences only</button>
       <button type="button" disabled=${!results.length} onClick=${onSave}>CSV</button>
     <//>
-    ${shown.length > 0 && html`<${Table} label="Recorded and reported" kind="bill" box="card" heads=${HEADS}>${shown.map((row) => html`<${Row} key=${row.day + row.model} row=${row} />`)}<//>`}
+    ${shown.length > 0 && html`<${Table} label="Recorded and reported" box="card" heads=${HEADS}>${shown.map((row) => html`<${Row} key=${row.day + row.model} row=${row} />`)}<//>`}
   `;
 }
 

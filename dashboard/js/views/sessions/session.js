@@ -20,7 +20,8 @@ export function Session({ id }) {
   const pages = usePages(path, {}, "after_thread_id", PAGE, { read: ({ thread_page: { results }, ...session }) => ({ results, session }) });
   const [chosen, setChosen] = useState("");
   const { session } = pages.rest;
-  const { data: timeline } = useResource(session ? `${path}/timeline` : null);
+  const { data: timeline, error: noTimeline } = useResource(`${path}/timeline`);
+  const isThere = session && (timeline || noTimeline); // all at once, so that nothing moves
   // It may be in a thread that is not loaded yet.
   const isMissing = Boolean(chosen) && !pages.rows.some(({ interceptions }) => interceptions.some((step) => step.id === chosen));
   useEffect(() => {
@@ -35,13 +36,13 @@ export function Session({ id }) {
   const loops = new Map((timeline?.loops ?? []).map((loop) => [loop.interception_ids[0], loop]));
   const calls = new Map((timeline?.calls ?? []).map((call) => [call.id, call]));
   return html`
-    <nav class="back flow" aria-label="Sessions">
+    <nav class="toolbar flow" aria-label="Sessions">
       <a href=${href("sessions")}>← Sessions</a>
       ${timeline?.earlier_session_id && html`<a href=${href("sessions", timeline.earlier_session_id)}>Earlier</a>`}
       ${timeline?.later_session_id && html`<a href=${href("sessions", timeline.later_session_id)}>Later</a>`}
     </nav>
-    ${session && html`<${Head} session=${session} timeline=${timeline} onChoose=${setChosen} />`}
-    ${pages.rows.map((thread) => html`<${Thread} key=${thread.id} thread=${thread} chosen=${chosen} loops=${loops} calls=${calls} />`)}
+    ${isThere && html`<${Head} session=${session} timeline=${timeline} onChoose=${setChosen} />`}
+    ${isThere && pages.rows.map((thread) => html`<${Thread} key=${thread.id} thread=${thread} chosen=${chosen} loops=${loops} calls=${calls} />`)}
     <${End} pages=${pages} />
   `;
 }
@@ -49,7 +50,7 @@ export function Session({ id }) {
 function Head({ session, timeline, onChoose }) {
   const { id, initiator, client, models, started_at: started, last_active_at: last, retries } = session;
   return html`
-    <section class="session-head stack">
+    <section class="session-head card stack">
       <h2>${session.first_prompt ?? session.last_prompt ?? "No prompt"}</h2>
       <p class="quiet">
         ${initiator.username} · ${client ?? "unknown client"} · ${time(started)}, ${duration(between(started, last))} ·${" "}
@@ -87,7 +88,7 @@ function Tools({ tools }) {
 
 function Thread({ thread: { started_at: started, last_active_at: last, interceptions, more_interceptions: more }, chosen, loops, calls }) {
   return html`
-    <section class="thread stack">
+    <section class="thread card stack">
       <h3>${time(started)} <span class="quiet">${duration(between(started, last))}, ${plural(interceptions.length, "step")}${more ? " and more" : ""}</span></h3>
       <ol class="steps">
         ${interceptions.map((step) => html`<${Step} key=${step.id} interception=${step} open=${step.id === chosen} loop=${loops.get(step.id)} call=${calls.get(step.id)} />`)}
@@ -106,9 +107,9 @@ function Step({ interception, open, loop, call }) {
         <summary class="line">
           <${Status} interception=${interception} marked=${["completed"]} />
           <span class="what"><${What} interception=${interception} /></span>
-          ${tryOf(interception) && html`<span class="badge">${tryOf(interception)}</span>`}
-          ${loop && html`<span class="badge">${loop.tool}: ${plural(loop.times, "time")} the same</span>`}
-          ${cache?.broke && html`<span class="badge">${lossOf(cache) || "cache broke"}</span>`}
+          ${tryOf(interception) && html`<span class="role">${tryOf(interception)}</span>`}
+          ${loop && html`<span class="role">${loop.tool}: ${plural(loop.times, "time")} the same</span>`}
+          ${cache?.broke && html`<span class="role">${lossOf(cache) || "cache broke"}</span>`}
           <span class="quiet">${usd(costOf(interception))} · ${duration(between(started, ended))}</span>
         </summary>
         <p class="quiet"><a href=${href("interceptions", id)}>${time(started)}</a> · ${model} · <${UsageShort} usage=${usageOf(interception)} />${differs && ` · the client says ${usd(call.client_cost_usd)}`}</p>

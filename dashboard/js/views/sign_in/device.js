@@ -27,7 +27,7 @@ export default function Device({ route }) {
     </div>`;
   }
   return html`
-    <div class="prose device stack">
+    <div class="prose stack">
       <h2>Let a program sign in</h2>
       ${error && html`<${Failure} error=${error} />`}
       ${device
@@ -44,7 +44,7 @@ export default function Device({ route }) {
 function Confirmation({ code, device, busy, decide }) {
   return html`
     <p>A program wants to call AI providers as you. Compare the code with the one that it shows:</p>
-    <p class="code"><code>${code.toUpperCase()}</code></p>
+    <h1 class="code">${code.toUpperCase()}</h1>
     <p>
       It calls itself <b>${device.name}</b>, and asked from <code>${device.client_ip}</code> at ${time(device.created_at)}. Allow it only
       if you started it yourself a moment ago: somebody else who sent you this code or a link would get your token.

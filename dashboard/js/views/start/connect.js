@@ -50,8 +50,8 @@ function Instructions({ params, configured, user }) {
       <${KeyState} provider=${provider} />
       ${snippets(client.id, address, modelOf(provider), token?.token).map(
         ({ title, text }) => html`
-          <section class="snippet" key=${title}>
-            <header><h3>${title}</h3><${CopyButton} text=${text} what=${title} /></header>
+          <section class="snippet stack" key=${title}>
+            <h3>${title} <${CopyButton} text=${text} what=${title} /></h3>
             <pre tabindex="0">${text}</pre>
           </section>
         `,

@@ -42,7 +42,7 @@ def test_what_other_models_and_limits_would_have_refused_is_told_with_its_reason
     page.find(".what-if [role=status]", "Of 2 calls 1 would have been refused.")
     assert page.texts(".what-if tbody tr") == [f"{name}model not allowed21\u2013"]
     page.click(".what-if summary")
-    page.find(".what-if .when li", "model not allowed: demo-large")
+    page.find(".what-if .long li", "model not allowed: demo-large")
     page.go("connect")
     page.find(".snippet")
     page.go("limits")
@@ -52,7 +52,7 @@ def test_what_other_models_and_limits_would_have_refused_is_told_with_its_reason
     row = next(one for one in page.all(".what-if tbody tr") if name in one.text).text
     assert row.startswith(f"{name} requests a minute of each user 9 8 ")
     page.click(".what-if summary")
-    page.find(".what-if .when li", " requests a minute of each user, free again after ")
+    page.find(".what-if .long li", " requests a minute of each user, free again after ")
     refused = int(re.search(r"calls (\d+) would", page.find(".what-if").text)[1])
-    assert len(page.texts(".what-if .when li")) == min(refused, 100)
+    assert len(page.texts(".what-if .long li")) == min(refused, 100)
     assert page.axe(axe) == []
