@@ -31,7 +31,6 @@ from storage.mongo.errors import DatabaseRefusalError
 from storage.prices.own_prices import KeptPrices, OwnPrice
 from storage.prices.recosts import UNKNOWN, Recost, Recosts
 from storage.prices.store import PriceStore
-from storage.prices.token_rates import token_rates
 from storage.queries.found import SPEND
 from storage.queries.money import read_recorded
 from storage.queries.questions.calendar import Period
@@ -103,7 +102,7 @@ async def list_priced_models(ask: Ask, query: Paged) -> ListPage[PricedModel]:
     models = []
     for group in answer.groups:
         provider, model = group.key
-        rates = token_rates(ask.bridge.pricing.cost, provider, model, now)
+        rates = ask.bridge.pricing.rates(provider, model, now)
         models.append(PricedModel.of(provider, model, group.total, rates))
     return ListPage(answer.count, models)
 

@@ -75,7 +75,7 @@ class Changes:
             return await self._database.together(change)
 
     async def _change_named(self, change: Callable[[Session], Awaitable[T]], taken: str) -> T:
-        """Make a change that gives a name; `taken` says that it was given at the same moment.
+        """Make a change of which there may be one alike, as an index says; `taken` says that there is another one.
 
         Raises:
             IdentityConflictError: It was.

@@ -21,7 +21,6 @@ from storage.accounts.subjects import service_of
 from storage.accounts.token_texts import (
     FRESH_SECONDS,
     STALE_SECONDS,
-    Memory,
     VerifiedTokens,
     digest,
     has_ended,
@@ -104,12 +103,12 @@ class Authentication:
             IdentitiesUnavailableError: The database is unavailable, and the token not remembered.
         """
         credential = _Credential.read(text, kind)
-        if memory := self._remembered(credential.key):
-            return memory.identity
+        if identity := self._remembered(credential.key):
+            return identity
         # Of several at the same time, one reads the database.
         async with self._locks.setdefault(credential.key, asyncio.Lock()):
-            if memory := self._remembered(credential.key):
-                return memory.identity
+            if identity := self._remembered(credential.key):
+                return identity
             return await self._verify_and_remember(credential)
 
     async def authenticate_afresh(self, text: str, kind: Kind = Kind.TOKEN) -> Identity:
@@ -148,7 +147,7 @@ class Authentication:
         self._forgotten += 1
         self._verified.forget_of(lambda user: group_id in user.group_ids)
 
-    def _remembered(self, key: bytes) -> Memory | None:
+    def _remembered(self, key: bytes) -> Identity | None:
         available = self._database.health.available
         remembered = self._from_memory(FRESH_SECONDS if available else STALE_SECONDS, key)
         if remembered is None and not available:
@@ -165,14 +164,14 @@ class Authentication:
             raise
         except DatabaseUnavailableError as error:
             self._database.health.lose(str(error))  # also if it was there, so that nobody else waits as long
-            if memory := self._from_memory(STALE_SECONDS, key):
-                return memory.identity
+            if known := self._from_memory(STALE_SECONDS, key):
+                return known
             raise IdentitiesUnavailableError(str(error)) from error
         if forgotten == self._forgotten:  # else it may have been revoked since the query
             self._verified.add(key, identity, at=asked_at)
         return identity
 
-    def _from_memory(self, seconds: float, key: bytes) -> Memory | None:
+    def _from_memory(self, seconds: float, key: bytes) -> Identity | None:
         return self._verified.get(key, now=self._now(), at=self._monotonic(), within=seconds)
 
     async def _verify(self, credential: _Credential) -> Identity:

@@ -15,8 +15,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime
 
-from msgspec import Struct
-
 from storage.accounts.users import Identity, User
 
 FRESH_SECONDS = 2.0
@@ -67,37 +65,28 @@ def is_secret(secret: str, known: bytes | None) -> bool:
     return hmac.compare_digest(digest(secret), known or _NO_DIGEST)
 
 
-class Memory(Struct, frozen=True):
-    """Whose token it was at the monotonic time `verified_at`, in seconds."""
-
-    identity: Identity
-    verified_at: float
-
-    def has_ended(self, now: datetime) -> bool:
-        """Say whether the token has expired, or the session that was made with it."""
-        return has_ended(self.identity.expires_at, now) or has_ended(self.identity.session_expires_at, now)
-
-
 class VerifiedTokens:
     """Remembers whose token it was. Times are given by the caller: wall time for expiry, monotonic seconds for age."""
 
     def __init__(self) -> None:
-        self._memories: OrderedDict[bytes, Memory] = OrderedDict()
+        self._memories: OrderedDict[bytes, tuple[Identity, float]] = OrderedDict()
 
     def add(self, token: bytes, identity: Identity, *, at: float) -> None:
         """Remember that the token with this digest was verified at the monotonic time `at`."""
-        self._memories[token] = Memory(identity, at)
+        self._memories[token] = identity, at
         self._memories.move_to_end(token)
         if len(self._memories) > REMEMBERED_TOKENS:
             self._memories.popitem(last=False)
 
-    def get(self, token: bytes, *, now: datetime, at: float, within: float) -> Memory | None:
-        """Return a token that was verified less than `within` seconds ago and has not expired."""
-        memory = self._memories.get(token)
-        if memory is None or at - memory.verified_at >= within or memory.has_ended(now):
+    def get(self, token: bytes, *, now: datetime, at: float, within: float) -> Identity | None:
+        """Return whose token it is that was verified less than `within` seconds ago and has not expired."""
+        identity, verified_at = self._memories.get(token, (None, 0.0))
+        if identity is None or at - verified_at >= within:
+            return None
+        if has_ended(identity.expires_at, now) or has_ended(identity.session_expires_at, now):
             return None
         self._memories.move_to_end(token)
-        return memory
+        return identity
 
     def forget(self, token: bytes) -> None:
         """Forget one token, if it is known."""
@@ -105,7 +94,7 @@ class VerifiedTokens:
 
     def forget_of(self, meant: Callable[[User], bool]) -> None:
         """Forget all tokens of some users."""
-        for token in [token for token, memory in self._memories.items() if meant(memory.identity.user)]:
+        for token in [token for token, (identity, _) in self._memories.items() if meant(identity.user)]:
             del self._memories[token]
 
 

@@ -26,6 +26,7 @@ from msgspec import UNSET
 from intercept.dialects.request_bodies import MAX_MODEL
 from intercept.records import TokenUsage
 from intercept.tokens import BATCH_TIER, SERVICE_TIER, processing, web_searches, written_for_an_hour
+from storage.derived.rollup import TOKENS
 from storage.mongo.codec import EXACT, write_decimal
 from storage.prices.own_prices import OwnPrice, OwnPrices
 
@@ -87,6 +88,13 @@ class Cost(NamedTuple):
         """All of it as the database keeps it: rates as text, as nothing there works with them."""
         rates = {} if self.rates is None else {"rates": _stored(self.rates)}
         return {"usd": write_decimal(self.usd), "prices": self.prices, **rates}
+
+
+class TokenRates(NamedTuple):
+    """US dollars for a token by its count, in the usual tier and in a short prompt, and the table or own price that says so."""
+
+    usd: dict[str, Decimal]
+    prices: str
 
 
 class _Counts(NamedTuple):
@@ -184,6 +192,20 @@ class Prices:
         """Whether a call that starts then has a known price."""
         usages = (TokenUsage(provider_response_id="", input_tokens=1, output_tokens=1),)
         return self.cost(provider_name, model, usages, at) is not None
+
+    def rates(self, provider_name: str, model: str, at: datetime) -> TokenRates | None:
+        """Return what a token of a model costs in a call that starts then; None where it has no price.
+
+        A provider may take something for each call as well: it is left out.
+        """
+        if not self.has_price(provider_name, model, at):
+            return None
+        found = self._find(provider_name, model, _Counts(*[0] * len(_Counts._fields)), {}, at)
+        if found is None:
+            return None
+        rates, table = found
+        usd = (rates.plain, rates.output, rates.read, rates.written)
+        return TokenRates(dict(zip(TOKENS, usd, strict=True)), table)
 
     def _cost(self, provider_name: str, model: str, usages: Iterable[TokenUsage], at: datetime) -> Cost | None:
         reported = [usage for usage in usages if usage.has_counts]

@@ -22,6 +22,7 @@ from pymongo import ReturnDocument, UpdateOne
 
 from intercept.ids import format_id
 from intercept.records import Status, TokenUsage
+from storage.derived.rollup import TOKENS
 from storage.mongo.clocks import Now, Pause
 from storage.mongo.codec import EXACT, binary
 from storage.mongo.database import Database, DatabaseUnavailableError, Session, with_plain_ids
@@ -29,7 +30,7 @@ from storage.mongo.errors import DatabaseRefusalError
 from storage.mongo.indexes import BY_TIME
 from storage.prices.pricing import Cost
 from storage.prices.recosts import ACTIVE, Recost, RecostState
-from storage.recording.figures import COST_PARTS, TOKENS, cost_figures_of
+from storage.recording.figures import COST_PARTS, cost_figures_of
 from storage.recording.operations import CHANGING, changed
 
 BATCH: Final = 100

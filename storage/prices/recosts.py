@@ -9,7 +9,6 @@ from typing import Annotated, Any, Final
 from uuid import UUID, uuid4
 
 from msgspec import Meta, field
-from pymongo.errors import DuplicateKeyError
 
 from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author, Changes
 from storage.accounts.events import Action
@@ -94,10 +93,7 @@ class Recosts(Changes):
             await self._database.recosts.insert_one(job.document, session=session)
             await self._audit(session, author, Action.RECOST_REQUESTED, **_said(job))
 
-        try:
-            await self._change(request)
-        except DuplicateKeyError:
-            raise IdentityConflictError(ONE_AT_A_TIME) from None
+        await self._change_named(request, ONE_AT_A_TIME)
         return job
 
     async def list_newest(self) -> list[Recost]:

@@ -9,7 +9,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from msgspec import structs
-from pymongo.errors import DuplicateKeyError
 
 from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author, Changes
 from storage.accounts.events import Action
@@ -89,15 +88,10 @@ class ManagedProviders(Changes):
         async def add(session: Session) -> None:
             if await self._database.providers.count_documents({}, session=session) >= MAX_PROVIDERS:
                 raise IdentityConflictError(f"there are {MAX_PROVIDERS} providers already, the most that are allowed")
-            if await self._database.providers.find_one({"name": spec.name}, session=session) is not None:
-                raise IdentityConflictError(f"a provider named {spec.name} exists already")
             await self._database.providers.insert_one(provider.document, session=session)
             await self._audit(session, author, Action.PROVIDER_ADDED, provider=spec.name)
 
-        try:
-            await self._change(add)
-        except DuplicateKeyError:
-            raise IdentityConflictError(f"a provider named {spec.name} exists already") from None
+        await self._change_named(add, f"a provider named {spec.name} exists already")
         return provider
 
     async def change(

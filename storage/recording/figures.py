@@ -27,13 +27,11 @@ from bson.decimal128 import Decimal128
 
 from intercept.records import EndReason
 from storage.derived.histograms import GROWTH, LAST_BUCKET
+from storage.derived.rollup import KINDS, TOKENS
 from storage.mongo.codec import EXACT, read_decimal, write_decimal, write_ms
 from storage.prices.pricing import MAX_TOKENS
 
-TOKENS: Final = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_write_input_tokens")
-"""The disjoint counts of tokens."""
-
-COST_PARTS: Final = ("input_cost", "output_cost", "read_cost", "written_cost", "saved")
+COST_PARTS: Final = (*KINDS, "saved")
 """The figures in US dollars."""
 
 FIGURES_OF_SOME: Final = ("tokens", "cache_share", *COST_PARTS, "took", "first_byte", "bridge", "speed")

@@ -29,7 +29,8 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import InsertOne, ReplaceOne, UpdateOne
 
 from intercept.records import Status
-from storage.recording.figures import COST_PARTS, FIGURES_OF_SOME, TOKENS
+from storage.derived.rollup import TOKENS
+from storage.recording.figures import COST_PARTS, FIGURES_OF_SOME
 
 IN_FLIGHT: Mapping[str, Any] = {"status": Status.IN_FLIGHT.value}
 """Finds documents without any end."""

@@ -27,7 +27,6 @@ from resources.ranges import OUT_OF_RANGE, Problems, zone_of
 from resources.recorded.export_formats import CSV_TYPE
 from resources.recorded.failures import ErrorKind, ErrorList, RecordedRefusal, named
 from resources.recorded.statistics import Statistics
-from storage.prices.token_rates import token_rates
 from storage.queries.errors import read_errors
 from storage.queries.facets import Facet, find_facet
 from storage.queries.filters.keys import Term
@@ -210,7 +209,7 @@ async def get_statistics(ask: Ask, query: QuestionQuery, report: Report) -> Stat
 
 def _token_rates(ask: Ask, priced_as: str) -> dict[str, Decimal]:
     provider, _, model = priced_as.partition("/")
-    if (rates := token_rates(ask.bridge.pricing.cost, provider, model, ask.bridge.now())) is None:
+    if (rates := ask.bridge.pricing.rates(provider, model, ask.bridge.now())) is None:
         raise ValidationProblem(INVALID, validations=[("priced_as", NO_PRICE)])
     return rates.usd
 

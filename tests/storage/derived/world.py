@@ -15,7 +15,7 @@ from intercept.records import (
     ToolUsage,
     UserPrompt,
 )
-from storage.derived.rollup import Bucket
+from storage.derived.rollup import TOKENS, Bucket
 from storage.prices.pricing import PRECISION, Cost, InputRates
 from storage.prices.recosting import FOLLOWED, Recosting
 from storage.prices.recosts import Recosts
@@ -25,7 +25,6 @@ from storage.queries.questions.calendar import Period
 from storage.queries.questions.question import By, Dimension, Question
 from storage.queries.questions.questions import Questions
 from storage.recording.documents import ended_document, start_document
-from storage.recording.figures import TOKENS
 from storage.recording.operations import PRESUMED, RecordAction, RecordOperation
 from storage.recording.outbox.writer import write_batch
 from storage.recording.text_retention import remove_due
