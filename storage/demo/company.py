@@ -16,6 +16,9 @@ DOMAIN: Final = "example.com"
 DELEGATE: Final = "Task"
 """The tool that starts another agent."""
 
+BUDGETED_TEAM, LIMITED_TEAM, RESTRICTED_TEAM = "platform", "research", "support"
+"""The groups with a budget, with limits, and with a model that they may not use."""
+
 _LOOKING: Final = ("Read", "Grep", "Glob")
 
 

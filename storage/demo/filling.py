@@ -21,7 +21,7 @@ from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities
 from storage.accounts.token_uses import TokenUses
 from storage.accounts.users import Identity, Role, User
-from storage.demo.company import DOMAIN, company
+from storage.demo.company import BUDGETED_TEAM, DOMAIN, LIMITED_TEAM, RESTRICTED_TEAM, company
 from storage.demo.sessions import InventedCall, InventedPerson, calls_of, new_id, refusals_of
 from storage.derived.refusal_recorder import RefusalRecorder
 from storage.mongo.database import Database
@@ -41,7 +41,6 @@ PROVIDERS: Final = {
 }
 """What of each provider its list prices are found by."""
 
-_BUDGETED: Final = "platform"
 _SEED: Final = 1
 _TAKE: Final = "take the demo company"
 
@@ -117,9 +116,11 @@ class Filling:
         policies = PolicyStore(self._database, self._identities, self._groups, now=lambda: self._until)
         budget = Budget(max(round(float(self._spent) / 0.93, 2), 1), "month")
         for team, policy in {
-            _BUDGETED: SharedPolicy(limits=SharedLimits(together=PolicyLimits(budget=budget))),
-            "research": SharedPolicy(limits=SharedLimits(each_member=PolicyLimits(rate=Rate(60, "1m"), concurrency=8))),
-            "support": SharedPolicy(models=Models(deny=[self._company.restricted])),
+            BUDGETED_TEAM: SharedPolicy(limits=SharedLimits(together=PolicyLimits(budget=budget))),
+            LIMITED_TEAM: SharedPolicy(
+                limits=SharedLimits(each_member=PolicyLimits(rate=Rate(60, "1m"), concurrency=8))
+            ),
+            RESTRICTED_TEAM: SharedPolicy(models=Models(deny=[self._company.restricted])),
         }.items():
             await policies.change(Level.GROUP, team, partial(_replaced, policy))
         for token_id, call in self._last.items():
@@ -152,7 +153,7 @@ class Filling:
             if parent_id is not None:
                 document |= {"parent_id": parent_id, "root_id": root or parent_id}
                 waiting[parent_id] += document.get("tool_results", [])
-            if cost is not None and start.started_at >= month and teams[start.initiator_id] == _BUDGETED:
+            if cost is not None and start.started_at >= month and teams[start.initiator_id] == BUDGETED_TEAM:
                 self._spent += cost.usd
             documents[start.id] = document
         for id_, results in waiting.items():

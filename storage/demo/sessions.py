@@ -11,6 +11,8 @@ from random import Random
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from msgspec import structs
+
 from intercept.blocks import Blocks
 from intercept.callers import SessionAgent
 from intercept.records import (
@@ -28,7 +30,7 @@ from intercept.records import (
 )
 from intercept.refusals import Refusal, Rule
 from storage.accounts.users import milliseconds
-from storage.demo.company import DELEGATE, Company, SessionKind
+from storage.demo.company import BUDGETED_TEAM, DELEGATE, LIMITED_TEAM, RESTRICTED_TEAM, Company, SessionKind
 
 FAILS: Final = 0.018
 """The share of calls that fail at first."""
@@ -333,15 +335,16 @@ def refusals_of(
 ) -> Iterator[tuple[datetime, Refusal]]:
     """Make the refusals of a day by a time, each with its own."""
     for _ in range(random.randint(0, 7) if day.weekday() < _WEEKEND else 0):
-        person, at = random.choice(people), _at(day, random.uniform(8, 18))
-        rule, status, model, wait = random.choice(
+        at = _at(day, random.uniform(8, 18))
+        rule, status, model, wait, team = random.choice(
             (
-                (Rule.POLICY_RATE, 429, "gemini-2.5-pro", 12_000),
-                (Rule.USER_CONCURRENCY, 429, "gpt-5-mini", 1_000),
-                (Rule.POLICY_BUDGET, 403, company.restricted, None),
-                (Rule.MODEL_NOT_ALLOWED, 403, company.restricted, None),
+                (Rule.POLICY_RATE, 429, "gemini-2.5-pro", 12_000, LIMITED_TEAM),
+                (Rule.USER_CONCURRENCY, 429, "gpt-5-mini", 1_000, ""),
+                (Rule.POLICY_BUDGET, 403, company.restricted, None, BUDGETED_TEAM),
+                (Rule.MODEL_NOT_ALLOWED, 403, company.restricted, None, RESTRICTED_TEAM),
             )
         )
+        person = random.choice([one for one in people if team in ("", one.team)])
         refusal = Refusal(
             rule=rule,
             status=status,
@@ -351,10 +354,11 @@ def refusals_of(
             route="/v1/messages" if model.startswith("claude") else "/v1/chat/completions",
             model=model,
             retry_after_ms=wait,
+            policy=f"group {team}" if team else None,
         )
         for again in range(random.randint(1, 4)):
             if (repeated := at + timedelta(seconds=5 * again)) <= until:
-                yield repeated, refusal
+                yield repeated, structs.replace(refusal, request_id=new_id(random))
 
 
 def _sessions(

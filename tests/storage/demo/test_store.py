@@ -101,7 +101,7 @@ async def test_one_fills_it_in_at_a_time_until_that_was_broken_off(store, clock)
 
 def test_refusals_are_answered_as_a_bridge_answers_them():
     described, random = company(), Random(1)
-    people = [InventedPerson(uuid4(), "research", uuid4(), "token")]
+    people = [InventedPerson(uuid4(), team, uuid4(), "token") for team in described.teams]
     days = [NOW.date() - timedelta(days=day) for day in range(30)]
     refused = [one for day in days for one in refusals_of(described, people, random, day, NOW)]
     assert {(one.rule, one.status, one.retry_after_ms is None) for _, one in refused} == {
