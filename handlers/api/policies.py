@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
 from handlers.api.accounts import GroupName, TokenId, UserName, UserOrMe
 from handlers.bridge import Bridge
@@ -307,6 +307,8 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 class UsageQuery(Ranged, frozen=True):
     """A time range that is made larger to whole hours: without `from` 24 of them, without `to` until the present one ends."""
 
+    span: ClassVar[timedelta] = timedelta(hours=24)
+
     from_: Annotated[
         Timestamp | None, doc("From then on, made earlier to a whole hour; without it 24 hours before `to`.")
     ] = None
@@ -314,21 +316,12 @@ class UsageQuery(Ranged, frozen=True):
         Timestamp | None, doc("Until before then, made later to a whole hour; without it the end of the present hour.")
     ] = None
 
-    def check(self, now: datetime) -> Problems:
-        """Find what is wrong with the range."""
-        problems: Problems = []
-        self.range(now, problems)
-        return problems
-
-    def range(self, now: datetime, problems: Problems) -> tuple[datetime, datetime]:
-        """Return the start and the end, at the time `now`; what is wrong becomes problems.
-
-        The hours of a length of time are the present one and those before.
-        """
+    def bounded(self, now: datetime, problems: Problems) -> tuple[datetime, datetime, bool]:
+        """Return the range in whole hours. The hours of a length of time are the present one and those before."""
         hour = Bucket.HOUR
         latest = now if self.range_ else hour.floor(now) + hour.length
-        start, end, is_length = self.bounded(latest, problems, lambda end: hour.ceiling(end) - timedelta(hours=24))
-        return (hour.ceiling if is_length else hour.floor)(start), hour.ceiling(end)
+        start, end, is_length = super().bounded(latest, problems)
+        return (hour.ceiling if is_length else hour.floor)(start), hour.ceiling(end), is_length
 
 
 @operation("GET", "users/{name}/usage", READERS, own=True, tag="limits")
@@ -339,7 +332,7 @@ async def get_usage(ask: Ask, name: UserOrMe, query: UsageQuery) -> UserUsage:
     calls add up to. Readers see no tokens of others.
     """
     bridge = ask.bridge
-    start, end = query.range(bridge.now(), [])
+    start, end, _ = query.bounded(bridge.now(), [])
     user = await find_user(bridge, name, ask.user)
     spend = await bridge.people.spend_of(user)
     sees_tokens = ask.user.role.sees_everything or user.id == ask.user.id

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar, Union, get_args, get_origin
@@ -62,7 +62,9 @@ class Paged(Query, frozen=True):
 
 
 class Ranged(Query, frozen=True):
-    """A time range that may be open."""
+    """A time range; of a `span` without `from`, and until now without `to`. It may be open where there is no span."""
+
+    span: ClassVar[timedelta | None] = None
 
     from_: Annotated[Timestamp | None, doc("From then on.")] = None
     to: Annotated[Timestamp | None, doc("Until before then.")] = None
@@ -72,6 +74,9 @@ class Ranged(Query, frozen=True):
     def check(self, now: datetime) -> Problems:
         """Find an end that is not after the start, and names of nothing."""
         problems = super().check(now)
+        if self.span is not None:
+            self.bounded(now, problems)
+            return problems
         self._named(now, problems)
         if self.from_ and self.to and self.from_ >= self.to:
             problems.append(("to", NOT_AFTER))
@@ -82,18 +87,14 @@ class Ranged(Query, frozen=True):
         named = self._named(now, [])
         return (named.start, named.end) if named else (self.from_, self.to)
 
-    def bounded(
-        self, now: datetime, problems: Problems, usual: Callable[[datetime], datetime]
-    ) -> tuple[datetime, datetime, bool]:
-        """Return the start, the end, and whether that is a length of time before `now`; what is wrong becomes problems.
-
-        Without an end it is `now`. Without a start it is what `usual` makes of the end.
-        """
-        wrong, named = len(problems), self._named(now, problems)
+    def bounded(self, now: datetime, problems: Problems) -> tuple[datetime, datetime, bool]:
+        """Return the start, the end, and whether that is a length of time before `now`; what is wrong becomes problems."""
+        wrong, named, span = len(problems), self._named(now, problems), self.span or timedelta()
         if len(problems) > wrong:
             return now, now, False
         first, last = (named.start, named.end) if named else (self.from_, self.to)
-        return *range_of(first, last, problems, now=now, usual=usual), named is not None and named.is_length
+        start, end = range_of(first, last, problems, now=now, usual=lambda end: end - span)
+        return start, end, named is not None and named.is_length
 
     def _named(self, now: datetime, problems: Problems) -> NamedRange | None:
         zone, beside = zone_of(self.tz, problems), bool(self.from_ or self.to)

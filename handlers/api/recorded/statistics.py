@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import islice
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from msgspec import Meta, structs
 
@@ -53,7 +53,6 @@ def progress_to(report: Report) -> tuple[OnProgress, float | None]:
 
 MAX_BUCKETS: Final = 1_500
 MAX_DIMENSIONS: Final = 2
-USUAL_SPAN: Final = timedelta(hours=24)
 NO_PRICE: Final = (
     "no price is known of it; give a provider of this server and a model, as in anthropic/claude-haiku-4-5"
 )
@@ -62,6 +61,8 @@ CHANGE_OF_NOTHING: Final = "may be change only with compare=previous: it is the 
 
 class QuestionQuery(Ranged, frozen=True):
     """What is counted, how it is grouped, and over which time."""
+
+    span: ClassVar[timedelta] = timedelta(hours=24)
 
     from_: Annotated[
         Timestamp | None, doc("From then on, made earlier to a whole bucket; without it 24 hours before `to`.")
@@ -122,16 +123,15 @@ class QuestionQuery(Ranged, frozen=True):
 
     def check(self, now: datetime) -> Problems:
         """Find what is wrong with the groups, their order, and the range."""
-        problems: Problems = []
+        problems = super().check(now)
         self._by(problems)
         if self.order_by is Order.CHANGE and not self.compare:
             problems.append(("order_by", CHANGE_OF_NOTHING))
-        self._range(now, problems)
         return problems
 
     def question(self, now: datetime) -> Question:
         """What is asked, at the time `now`, of all that there is."""
-        start, end = self._range(now, [])
+        start, end, _ = self.bounded(now, [])
         return Question(
             start,
             end,
@@ -163,12 +163,12 @@ class QuestionQuery(Ranged, frozen=True):
             problems.append(("group_by", f"may have {allowed}"))
         return tuple(found)
 
-    def _range(self, now: datetime, problems: Problems) -> tuple[datetime, datetime]:
-        """The time range, made larger to whole buckets; its errors are added to the problems."""
+    def bounded(self, now: datetime, problems: Problems) -> tuple[datetime, datetime, bool]:
+        """Return the range, made larger to whole buckets."""
         wrong, period, zone = len(problems), self.bucket, zone_of(self.tz, [])
-        first, to, is_length = self.bounded(now, problems, lambda to: to - USUAL_SPAN)
+        first, to, is_length = super().bounded(now, problems)
         if len(problems) > wrong:
-            return now, now
+            return now, now, False
         try:
             # The buckets of a length of time are the present one and those before.
             start = (calendar.ceiling if is_length else calendar.floor)(period, first, zone)
@@ -178,8 +178,9 @@ class QuestionQuery(Ranged, frozen=True):
             calendar.previous(start, end, zone)
         except OverflowError:
             problems.append(("to", OUT_OF_RANGE))
-            return now, now
-        return start, end
+        else:
+            return start, end, is_length
+        return now, now, False
 
 
 TOO_MANY_CALLS: Final = (
@@ -297,6 +298,8 @@ _MILLISECOND = timedelta(milliseconds=1)
 class ErrorQuery(Ranged, frozen=True):
     """Which errors, of the last seven days without a range."""
 
+    span: ClassVar[timedelta] = timedelta(days=7)
+
     from_: Annotated[Timestamp | None, doc("The start of the range; without it seven days before its end.")] = None
     to: Annotated[Timestamp | None, doc("The end of the range, exclusive; without it now.")] = None
     q: SearchText = ""
@@ -305,16 +308,6 @@ class ErrorQuery(Ranged, frozen=True):
     )
     limit: Limit = 100
     offset: Offset = 0
-
-    def check(self, now: datetime) -> Problems:
-        """Find what is wrong with the range."""
-        problems: Problems = []
-        self.bounded(now, problems, _a_week_before)
-        return problems
-
-
-def _a_week_before(end: datetime) -> datetime:
-    return end - timedelta(days=7)
 
 
 @operation("GET", "errors", tag="refusals", raises={403: NOT_FOR_READERS})
@@ -326,7 +319,7 @@ async def list_errors(ask: Ask, query: ErrorQuery, report: Report) -> ErrorList:
     `Accept: application/x-ndjson` lines of progress come before the result, where there is much to read.
     """
     bridge, sight = ask.bridge, Sight(ask)
-    start, end, _ = query.bounded(bridge.now(), [], _a_week_before)
+    start, end, _ = query.bounded(bridge.now(), [])
     asked = await sight.query(query.q)
     search = narrowed(asked.search, query.provider, start, end)
     calls, refusals, found = search.filter(), refusals_of(search), None
