@@ -76,7 +76,8 @@ _METHODS: Final = frozenset({"get", "head", "post", "put", "patch", "delete"})
 ABOUT = """A self-hosted gateway between AI clients and AI providers.
 
 Every operation needs a token of the bridge, unless it says otherwise. An owner and an auditor see everything that was
-recorded, a reader its figures without prompts and other texts, a member their own. A method that is not described is answered with 405, a path that is not with 404."""
+recorded, a reader its figures without prompts and other texts, a member their own. HEAD is answered where GET is, without a body.
+Another method that is not described is answered with 405, a path that is not with 404."""
 
 
 def openapi_document(version: str) -> Described:

@@ -69,8 +69,7 @@ def _public(
 
 
 def _read(operation_id: str, *described: Any) -> Described:
-    """GET, and HEAD."""
-    return {"get": _public(operation_id, *described), "head": _public(operation_id + "Head", *described)}
+    return {"get": _public(operation_id, *described)}
 
 
 def _form(operation_id: str, summary: str, text: str, answer: Any, **fields: str) -> Described:

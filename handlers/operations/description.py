@@ -46,11 +46,7 @@ def paths(operations: Iterable[Operation]) -> dict[str, Described]:
     found: dict[str, Described] = {}
     for methods in by_path(operations).values():
         for one in methods.values():
-            item = found.setdefault(one.address, {})
-            item[one.method.lower()] = described = _described(one)
-            if one.method == "GET":
-                head = {"operationId": described["operationId"] + "Head", "description": "The same, without a body."}
-                item["head"] = described | head
+            found.setdefault(one.address, {})[one.method.lower()] = _described(one)
     return found
 
 

@@ -54,8 +54,12 @@ def validator(schema):
 
 @cache
 def patterns(method):
-    """One pattern with a group for each path of a method, those with fewest parameters first, and what is there."""
-    served = [(path, operation) for of, path, operation, _ in Contract().operations() if of == method]
+    """One pattern with a group for each path of a method, those with fewest parameters first, and what is there.
+
+    Of HEAD they are those of GET too.
+    """
+    of_answer = {method, "GET"} if method == "HEAD" else {method}
+    served = [(path, operation) for of, path, operation, _ in Contract().operations() if of in of_answer]
     served.sort(key=lambda one: one[0].count("{"))
     return re.compile("|".join(f"({template(path, rest='rest|file')})" for path, _ in served)), served
 

@@ -23,16 +23,16 @@ from upstream.providers.presets import ALL_ROUTES
 from version import VERSION
 
 PATH = "/openapi.json"
-METHODS = [method.lower() for method in RequestHandler.SUPPORTED_METHODS]
+METHODS = [method.lower() for method in RequestHandler.SUPPORTED_METHODS if method != "HEAD"]
 CONTRACT = Contract()
 OPERATIONS = list(CONTRACT.operations())
 
 
 def served(rule):
-    """The methods of a route."""
+    """The methods of a route, without HEAD, which is there where GET is."""
     handler, operations = rule.target, rule.target_kwargs.get("operations")
     if operations is not None:
-        return {*operations} | ({"HEAD"} if "GET" in operations else set())
+        return {*operations}
     return {method.upper() for method in METHODS if getattr(handler, method) is not getattr(RequestHandler, method)}
 
 

@@ -93,7 +93,7 @@ async def test_a_body_changes_something_if_it_is_as_expected_and_from_the_bridge
             ("PATCH", f"{PATH}/ada", b'{"name": "x"}'),
             ("DELETE", f"{PATH}/ada", b""),
             ("POST", f"{PATH}/me/tokens", b"{}"),
-            ("DELETE", f"{PATH}/me/tokens/{token_id}", b""),
+            ("DELETE", f"/api/v2/aibridge/tokens/{token_id}", b""),
         ):
             response = await running.request(method, path, cookie | foreign, body)
             refused = (response.status, json.loads(response.body))
