@@ -27,20 +27,17 @@ MAX_NOTED = 10_000
 """Tokens whose last uses a process remembers; of more, uses are noted more often or not at all."""
 
 ANSWER_SECONDS = 2.0
-"""How long the database may take to read or write uses."""
-
-_BATCH = 500
+"""How long the database may take to read uses."""
 
 
-class TokenUses(BackgroundWriter):
+class TokenUses(BackgroundWriter[str, TokenUse]):
     """The last uses of the tokens of a database."""
 
     def __init__(self, database: Database, *, now: Now, monotonic: Monotonic) -> None:
-        super().__init__(database, "uses of tokens")
+        super().__init__(database, database.token_uses, "uses of tokens")
         self._now = now
         self._monotonic = monotonic
         self._due: dict[str, float] = {}
-        self._pending: dict[str, TokenUse] = {}
 
     def note(self, identity: Identity, client: Callable[[], tuple[str, str]]) -> None:
         """Note the use of a token, or of a session without one. Returns at once.
@@ -56,19 +53,10 @@ class TokenUses(BackgroundWriter):
             return
         self._due[key] = now + NOTE_SECONDS
         name, address = client()
-        use = TokenUse(user_id=identity.user.id, at=self._now(), client=name, client_ip=address)
-        self._pending[key] = use
+        self._pending[key] = TokenUse(user_id=identity.user.id, at=self._now(), client=name, client_ip=address)
 
-    async def flush(self) -> None:
-        """Write what was noted, as `BackgroundWriter.flush` says."""
-        while self._pending:
-            batch = dict(list(self._pending.items())[:_BATCH])
-            async with self.database.within(ANSWER_SECONDS, "take uses of tokens"):
-                updates = [_replacement(token_id, use) for token_id, use in batch.items()]
-                await self.database.token_uses.bulk_write(updates, ordered=False)
-            for token_id, use in batch.items():
-                if self._pending.get(token_id) is use:
-                    del self._pending[token_id]
+    def _change(self, key: str, value: TokenUse) -> ReplaceOne[dict[str, Any]]:
+        return ReplaceOne({"_id": key}, {"schema_version": 1, **structs.asdict(value)}, upsert=True)
 
     async def of_tokens(self, token_ids: Iterable[str]) -> dict[str, TokenUse]:
         """Return the last uses of tokens; one that was never used is left out."""
@@ -85,7 +73,3 @@ class TokenUses(BackgroundWriter):
         ]
         async with self.database.within(ANSWER_SECONDS):
             return {one["_id"]: one["at"] async for one in self.database.token_uses.aggregate(pipeline)}
-
-
-def _replacement(token_id: str, use: TokenUse) -> ReplaceOne[dict[str, Any]]:
-    return ReplaceOne({"_id": token_id}, {"schema_version": 1, **structs.asdict(use)}, upsert=True)

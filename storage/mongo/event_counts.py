@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping
 from datetime import datetime
 from hashlib import sha256
@@ -16,7 +17,7 @@ from uuid import UUID
 
 import msgspec
 from msgspec import Struct
-from pymongo import UpdateOne
+from pymongo import ReplaceOne, UpdateOne
 
 from storage.mongo.clocks import Pause
 from storage.mongo.database import Collection, Database, DatabaseUnavailableError
@@ -28,9 +29,10 @@ BATCH_SECONDS = 2.0
 """How long a write may take."""
 
 MAX_BATCH = 500
-"""Counts of one write."""
+"""Most of what waits that is written at a time."""
 
 K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 _log = logging.getLogger(__name__)
 
 
@@ -64,13 +66,32 @@ class CountDocument(NamedTuple):
     last_at: str | None = None
 
 
-class BackgroundWriter:
-    """Writes what waits every `WRITE_SECONDS`; `what` it is, for the log. A subclass has `flush`."""
+class BackgroundWriter(ABC, Generic[K, V]):
+    """Keeps values by keys until the database has them, and writes them every `WRITE_SECONDS`.
 
-    def __init__(self, database: Database, what: str, *, pause: Pause = asyncio.sleep) -> None:
+    Args:
+        collection: Where they are written.
+        what: What they are, for the log.
+    """
+
+    def __init__(self, database: Database, collection: Collection, what: str, *, pause: Pause = asyncio.sleep) -> None:
         self.database = database
+        self.collection = collection
         self._what = what
         self._pause = pause
+        self._pending: dict[K, V] = {}
+        self._sending: dict[K, V] = {}
+        self._writing = asyncio.Lock()
+
+    def __len__(self) -> int:
+        return len(self._pending) + len(self._sending)
+
+    @abstractmethod
+    def _change(self, key: K, value: V) -> UpdateOne | ReplaceOne[dict[str, Any]]:
+        """Have the driver write a value."""
+
+    def _written(self, number: int) -> None:
+        """Note that the database has so many more."""
 
     async def flush(self) -> None:
         """Write what waits.
@@ -78,7 +99,15 @@ class BackgroundWriter:
         Raises:
             DatabaseUnavailableError: The database is unavailable; what was not acknowledged waits.
         """
-        raise NotImplementedError
+        async with self._writing:
+            while self._sending or self._pending:
+                if not self._sending:
+                    self._sending = {key: self._pending.pop(key) for key in list(islice(self._pending, MAX_BATCH))}
+                changes = [self._change(key, value) for key, value in self._sending.items()]
+                async with self.database.within(BATCH_SECONDS, f"take {self._what}"):
+                    await self.collection.bulk_write(changes, ordered=False)
+                self._sending = {}
+                self._written(len(changes))
 
     async def run(self) -> None:
         """Write what waits every `WRITE_SECONDS`, until cancelled.
@@ -101,15 +130,8 @@ class BackgroundWriter:
             _log.warning("%s could not be written and are lost: %s", self._what, error)
 
 
-class EventCounts(BackgroundWriter, Generic[K]):
-    """Counts by key that wait for the database.
-
-    Args:
-        database: The database.
-        what: What is counted, for the log.
-        collection: Where the documents are.
-        document: Makes the document of a key and its count.
-    """
+class EventCounts(BackgroundWriter[K, Count]):
+    """Counts by key that wait for the database. `document` makes the document of a key and its count."""
 
     def __init__(
         self,
@@ -120,15 +142,8 @@ class EventCounts(BackgroundWriter, Generic[K]):
         *,
         pause: Pause = asyncio.sleep,
     ) -> None:
-        super().__init__(database, what, pause=pause)
-        self.collection = collection
+        super().__init__(database, collection, what, pause=pause)
         self._document = document
-        self._pending: dict[K, Count] = {}
-        self._sending: dict[K, Count] = {}
-        self._writing = asyncio.Lock()
-
-    def __len__(self) -> int:
-        return len(self._pending) + len(self._sending)
 
     def __contains__(self, key: K) -> bool:
         """Whether the next event of this key adds to a count that waits."""
@@ -144,26 +159,15 @@ class EventCounts(BackgroundWriter, Generic[K]):
         if request_id is not None and len(count.requests) < MAX_REQUESTS:
             count.requests.append(request_id)
 
-    async def flush(self) -> None:
-        """Write what waits, as `BackgroundWriter.flush` says."""
-        async with self._writing:
-            while self._sending or self._pending:
-                if not self._sending:
-                    self._sending = {key: self._pending.pop(key) for key in list(islice(self._pending, MAX_BATCH))}
-                updates = [_added(self._document(key, count), count) for key, count in self._sending.items()]
-                async with self.database.within(BATCH_SECONDS, "take counts"):
-                    await self.collection.bulk_write(updates, ordered=False)
-                self._sending = {}
-
-
-def _added(counted: CountDocument, count: Count) -> UpdateOne:
-    """Make the document, or add to it."""
-    change: dict[str, Any] = {"$setOnInsert": dict(counted.fields), "$inc": {counted.path: count.number}}
-    if count.requests:
-        change["$push"] = {"request_ids": {"$each": count.requests, "$slice": MAX_REQUESTS}}
-    if counted.last_at is not None:
-        change["$max"] = {counted.last_at: count.last_at}
-    return UpdateOne({"_id": counted.id}, change, upsert=True)
+    def _change(self, key: K, value: Count) -> UpdateOne:
+        """Make the document, or add to it."""
+        counted = self._document(key, value)
+        change: dict[str, Any] = {"$setOnInsert": dict(counted.fields), "$inc": {counted.path: value.number}}
+        if value.requests:
+            change["$push"] = {"request_ids": {"$each": value.requests, "$slice": MAX_REQUESTS}}
+        if counted.last_at is not None:
+            change["$max"] = {counted.last_at: value.last_at}
+        return UpdateOne({"_id": counted.id}, change, upsert=True)
 
 
 class DistinctEvents:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from typing import Any, Final
 from uuid import UUID
 
@@ -18,7 +17,7 @@ from pymongo import ReplaceOne
 from intercept.client_events import ClientEvent
 from storage.mongo.clocks import Now, Pause
 from storage.mongo.database import Database
-from storage.mongo.event_counts import BATCH_SECONDS, MAX_BATCH, BackgroundWriter, event_id
+from storage.mongo.event_counts import BackgroundWriter, event_id
 
 MAX_PENDING: Final = 5_000
 """Events that wait for the database."""
@@ -32,19 +31,17 @@ OLDEST: Final = timedelta(days=1)
 _NANOSECONDS: Final = 1_000_000_000
 
 
-class ClientEvents(BackgroundWriter):
+class ClientEvents(BackgroundWriter[UUID, dict[str, Any]]):
     """Keeps events of clients. `counted` is called with "recorded" or "lost", and a number of events."""
 
     def __init__(
         self, database: Database, *, now: Now, counted: Callable[[str, int], None], pause: Pause = asyncio.sleep
     ) -> None:
-        super().__init__(database, "events of clients", pause=pause)
+        super().__init__(database, database.client_events, "events of clients", pause=pause)
         self._now = now
         self._counted = counted
         self._hour = 0
         self._of_user: dict[UUID, int] = {}
-        self._pending: dict[UUID, dict[str, Any]] = {}
-        self._writing = asyncio.Lock()
 
     def note(self, initiator_id: UUID, events: Iterable[ClientEvent]) -> None:
         """Note what a client of a user says. Returns at once. An event that is sent twice is one."""
@@ -62,16 +59,11 @@ class ClientEvents(BackgroundWriter):
         if lost:
             self._counted("lost", lost)
 
-    async def flush(self) -> None:
-        """Write what waits, as `BackgroundWriter.flush` says."""
-        async with self._writing:
-            while batch := dict(islice(self._pending.items(), MAX_BATCH)):
-                changes = [ReplaceOne({"_id": id_}, document, upsert=True) for id_, document in batch.items()]
-                async with self.database.within(BATCH_SECONDS, "take events of clients"):
-                    await self.database.client_events.bulk_write(changes, ordered=False)
-                self._counted("recorded", len(batch))
-                for id_ in batch:
-                    self._pending.pop(id_, None)
+    def _change(self, key: UUID, value: dict[str, Any]) -> ReplaceOne[dict[str, Any]]:
+        return ReplaceOne({"_id": key}, value, upsert=True)
+
+    def _written(self, number: int) -> None:
+        self._counted("recorded", number)
 
 
 def client_event_document(initiator_id: UUID, event: ClientEvent, now: datetime) -> dict[str, Any]:
