@@ -59,9 +59,10 @@ from storage.queries.accounts import People, Tokens
 from storage.queries.interceptions import Interceptions
 from storage.queries.questions.questions import Questions
 from storage.queries.sessions import Sessions
-from storage.recording import left_calls, text_retention
+from storage.recording.left_calls import WATCH_SECONDS, end_what_is_left
 from storage.recording.outbox.writer import adopt
 from storage.recording.recorder import Recorder
+from storage.recording.text_retention import PASS_SECONDS, remove_due
 from storage.search.find import SearchIndex
 from storage.search.writing import add_entries, remove_entries
 from upstream.client import UpstreamClient
@@ -109,7 +110,9 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
     membership.refused_keys = partial(report_refused_keys, routing)
     await membership.open()
     process.start("heartbeat", membership.run)
-    process.start("left_calls", partial(left_calls.watch, database, membership))
+    end_calls = partial(end_what_is_left, database, membership)
+    waiting = "calls that dead processes left do not end"
+    process.start("left_calls", partial(database.health.repeat, end_calls, waiting, WATCH_SECONDS))
     recorder = await open_recorder(process, providers)
     secrets = known_secrets(settings)
     managed = managed_providers(database, settings, now)
@@ -198,7 +201,7 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
         return bridge.prices.value.version if bridge.prices.value else NO_VERSION
 
     recosting = Recosting(database, bridge.pricing.cost, newest_prices, holder=process.id, now=now)
-    process.start("recosting", recosting.run)
+    process.start("recosting", partial(database.health.repeat, recosting.step, "re-costing waits"))
     process.start("demo", bridge.demo.run)
     overload = bridge.overload
     budgets = RestoredBudgets(
@@ -222,7 +225,9 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
         across="livemax",
     )
     process.start("derived", derived.run if process.workers is None else derived.watch)
-    process.start("text_retention", partial(text_retention.watch, database, now=now, removed=metrics.texts_removed.inc))
+    remove = partial(remove_due, database, now=now, removed=metrics.texts_removed.inc)
+    waiting = "texts whose retention is over are not removed"
+    process.start("text_retention", partial(database.health.repeat, remove, waiting, PASS_SECONDS))
     process.start("spool", partial(adopt, process.spool_folder, database))
     process.start("metrics", metrics.publish)
 

@@ -130,23 +130,19 @@ class DerivedJob:
             DatabaseRefusalError: The database does not do it.
         """
         try:
-            while True:
-                seconds = RENEWAL_SECONDS
-                with self._database.health.tolerate("no figures are derived"):
-                    seconds = await self.step()
-                await self._pause(seconds)
-                await self._database.health.wait_until_back()
+            await self._database.health.repeat(self.step, "no figures are derived", pause=self._pause)
         finally:
             await self.close()
 
     async def watch(self) -> None:
         """Know how far the figures are, where another process of the server derives them, until cancelled."""
-        while True:
-            with self._database.health.tolerate("it is unknown how far the figures are"):
-                async with self._database.within(BATCH_SECONDS, "say how far the figures are"):
-                    self._know(await read_state(self._database))
-            await self._pause(RENEWAL_SECONDS)
-            await self._database.health.wait_until_back()
+
+        async def look() -> None:
+            async with self._database.within(BATCH_SECONDS, "say how far the figures are"):
+                self._know(await read_state(self._database))
+
+        unknown = "it is unknown how far the figures are"
+        await self._database.health.repeat(look, unknown, RENEWAL_SECONDS, pause=self._pause)
 
     @property
     def behind_seconds(self) -> float:

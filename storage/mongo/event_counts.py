@@ -115,12 +115,8 @@ class BackgroundWriter(ABC, Generic[K, V]):
         Raises:
             DatabaseRefusalError: The database refuses the write.
         """
-        health = self.database.health
-        while True:
-            await self._pause(WRITE_SECONDS)
-            await health.wait_until_back()
-            with health.tolerate(f"{self._what} wait to be written"):
-                await self.flush()
+        waiting = f"{self._what} wait to be written"
+        await self.database.health.repeat(self.flush, waiting, WRITE_SECONDS, pause=self._pause)
 
     async def close(self) -> None:
         """Write the rest, if the database is available."""

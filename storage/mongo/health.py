@@ -11,12 +11,16 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
 
-from storage.mongo.clocks import Monotonic
+from storage.mongo.clocks import Monotonic, Pause
 from storage.mongo.errors import DatabaseRefusalError, DatabaseUnavailableError
 
 PROBE_PAUSE_SECONDS = 1.0
 """Between two probes of an unavailable database."""
+
+RETRY_SECONDS = 2.0
+"""After work of a background job that the database did not do in time."""
 
 _log = logging.getLogger(__name__)
 
@@ -93,6 +97,33 @@ class DatabaseHealth:
                 _log.warning("%s for now: %s", consequence, error)
         else:
             self._slow.discard(consequence)
+
+    async def repeat(
+        self,
+        work: Callable[[], Awaitable[Any]],
+        consequence: str,
+        seconds: float | None = None,
+        *,
+        pause: Pause = asyncio.sleep,
+    ) -> None:
+        """Do the work of a background job again and again, until cancelled. It waits while the database is unavailable.
+
+        Args:
+            work: Does some of it, see `tolerate`.
+            consequence: See `tolerate`.
+            seconds: The pause after it; None is as long as `work` returns.
+            pause: Waits for so many seconds.
+
+        Raises:
+            DatabaseRefusalError: Trying again will not help.
+        """
+        while True:
+            after: float = RETRY_SECONDS if seconds is None else seconds
+            with self.tolerate(consequence):
+                done = await work()
+                after = done if seconds is None else seconds
+            await pause(after)
+            await self.wait_until_back()
 
     async def watch(self) -> None:
         """Probe while it is lost, and log once that it is lost and once that it is back, until cancelled.

@@ -8,7 +8,6 @@ follows them, and the job begins.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -23,10 +22,9 @@ from pymongo import ReturnDocument, UpdateOne
 from intercept.ids import format_id
 from intercept.records import Status, TokenUsage
 from storage.derived.rollup import TOKENS
-from storage.mongo.clocks import Now, Pause
+from storage.mongo.clocks import Now
 from storage.mongo.codec import EXACT, binary
 from storage.mongo.database import Database, DatabaseUnavailableError, Session, with_plain_ids
-from storage.mongo.errors import DatabaseRefusalError
 from storage.mongo.indexes import BY_TIME
 from storage.prices.pricing import Cost
 from storage.prices.recosts import ACTIVE, Recost, RecostState
@@ -90,7 +88,6 @@ class Recosting:
         *,
         holder: UUID,
         now: Now,
-        pause: Pause = asyncio.sleep,
     ) -> None:
         self._database = database
         self._interceptions = with_plain_ids(database.interceptions)
@@ -98,19 +95,6 @@ class Recosting:
         self._refresh = refresh
         self._holder = holder
         self._now = now
-        self._pause = pause
-
-    async def run(self) -> None:
-        """Run requested jobs, until cancelled."""
-        while True:
-            await self._database.health.wait_until_back()
-            seconds = IDLE_SECONDS
-            try:
-                seconds = await self.step()
-            except DatabaseUnavailableError as error:
-                if isinstance(error, DatabaseRefusalError):
-                    _log.warning("re-costing waits: %s", error)
-            await self._pause(seconds)
 
     async def step(self) -> float:
         """Do a step of a job, if there is one; return the seconds until the next. Raises `DatabaseUnavailableError`."""

@@ -6,7 +6,6 @@ found, the end that it reports wins.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Mapping
 from datetime import datetime
@@ -17,7 +16,6 @@ from pymongo import ReplaceOne
 
 from intercept.records import EndReason
 from storage.members.membership import Membership
-from storage.mongo.clocks import Pause
 from storage.mongo.database import Database
 from storage.mongo.indexes import BY_COMBINATION
 from storage.recording.documents import SCHEMA_VERSION
@@ -34,18 +32,6 @@ BATCH: Final = 50
 """How many calls are ended at a time."""
 
 _log = logging.getLogger(__name__)
-
-
-async def watch(database: Database, membership: Membership, *, pause: Pause = asyncio.sleep) -> None:
-    """End what dead processes left, every `WATCH_SECONDS`, until cancelled.
-
-    Raises:
-        DatabaseRefusalError: The database does not take that.
-    """
-    while True:
-        with database.health.tolerate("calls that dead processes left do not end"):
-            await end_what_is_left(database, membership)
-        await pause(WATCH_SECONDS)
 
 
 async def end_what_is_left(database: Database, membership: Membership) -> int:

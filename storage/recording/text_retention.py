@@ -44,21 +44,6 @@ _DIGESTS: Final = ("blocks", "fingerprint", "continues")
 _READ: Final = dict.fromkeys(("client_session_id", "removal_at", "texts_until"), True)
 
 
-async def watch(
-    database: Database, *, now: Now, removed: Callable[[int], None] = lambda _: None, pause: Pause = asyncio.sleep
-) -> None:
-    """Remove the texts of a database when it is time, until cancelled; call `removed` with the numbers of calls.
-
-    Raises:
-        DatabaseRefusalError: The database removes nothing.
-    """
-    while True:
-        with database.health.tolerate("texts whose retention is over are not removed"):
-            await remove_due(database, now=now, removed=removed, pause=pause)
-        await pause(PASS_SECONDS)
-        await database.health.wait_until_back()
-
-
 async def remove_due(
     database: Database, *, now: Now, removed: Callable[[int], None] = lambda _: None, pause: Pause = asyncio.sleep
 ) -> int:
