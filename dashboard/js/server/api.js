@@ -61,10 +61,21 @@ export async function* pieces(response) {
   for (let { done, value } = await stream.read(); !done; { done, value } = await stream.read()) yield value;
 }
 
-/** Change something; `body` is an object of texts, or nothing. Throws ApiError. */
-export function send(method, path, body) {
-  const json = body && { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
-  return request(address(path), { method, ...json });
+/** The heads of answers, which say their versions and what the server points out of a change. */
+const heads = new WeakMap();
+
+/**
+ * Change something; `body` is an object, or nothing. With `before`, an answer of it, only where it is still as that says: where somebody
+ * changed it meanwhile, the error has the status 412. Throws ApiError.
+ */
+export function send(method, path, body, before) {
+  const headers = { ...(body && { "Content-Type": "application/json" }), ...(before && { "If-Match": heads.get(before).get("ETag") }) };
+  return request(address(path), { method, headers, body: body && JSON.stringify(body) });
+}
+
+/** What the server points out of a change, by its answer; null where it is nothing. */
+export function noteOf(answer) {
+  return heads.get(answer)?.get("X-AI-Bridge-Note");
 }
 
 /** Send a body and have the browser keep the answer as a file of this name. Throws ApiError. */
@@ -75,28 +86,6 @@ export async function sendForFile(path, body, name) {
   link.download = name;
   link.click();
   URL.revokeObjectURL(link.href);
-}
-
-/**
- * A resource as `{data, version, notes}`; with `version` it can be changed only while it is the same. `notes` are what the server
- * points out of a change. Throws ApiError.
- */
-export function getVersioned(path) {
-  return requestWithVersion(address(path), {});
-}
-
-/** Change a resource that still has this version; a newer one is an ApiError of status 412. Returns as `getVersioned`. */
-export function sendVersioned(method, path, body, version) {
-  const headers = { "If-Match": version, ...(body && { "Content-Type": "application/json" }) };
-  return requestWithVersion(address(path), { method, headers, ...(body && { body: JSON.stringify(body) }) });
-}
-
-async function requestWithVersion(url, options) {
-  let headers;
-  const data = await request(url, options, (response) => {
-    headers = response.headers;
-  });
-  return { data, version: headers.get("ETag"), notes: headers.get("X-AI-Bridge-Note") };
 }
 
 /** Sign in with a `{token}`, or with the `{code}` of a link that signs in once. Throws ApiError. */
@@ -141,6 +130,7 @@ async function read(response) {
     if (error.name === "AbortError") throw error;
     throw new ApiError(response.status, UNREADABLE);
   }
+  if (body instanceof Object) heads.set(body, response.headers);
   if (response.ok) return body;
   if (response.status === 401) dispatchEvent(new Event(SIGNED_OUT));
   throw new ApiError(response.status, body.message ?? UNREADABLE, body);

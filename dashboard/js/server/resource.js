@@ -1,13 +1,13 @@
 /** Hooks for what the server has: loaded, loading, or why not. */
 
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import { get, getVersioned, onSignedOut } from "./api.js";
+import { get, onSignedOut } from "./api.js";
 
 const KEPT_MS = 300_000;
 
 /**
  * A resource of the API, loaded again whenever its address changes. What was there stays until the new response is. What is
- * of another address goes if that is an error, or takes so long that there is progress to show.
+ * of another address goes if that is an error, or takes so long that there is progress to show. `setData` is for what a change returns.
  *
  * @param {string | null} path null: nothing is wanted now.
  * @param {Object} params
@@ -40,7 +40,7 @@ export function useResource(path, params = {}, { every = 0 } = {}) {
     const timer = setInterval(() => document.hidden || reload(), pause);
     return () => clearInterval(timer);
   }, [pause, path, state.loading]);
-  return { ...state, reload };
+  return { ...state, reload, setData: (data) => setState((before) => ({ ...before, data })) };
 }
 
 const kept = new Map();
@@ -123,18 +123,6 @@ const idOf = (row) => row.id ?? row.example_id;
 
 /** Behind what to go on where a page ended early: `next_after_id`, or how it is called in that list, is an id then. */
 const nextOf = (page) => Object.entries(page).find(([name, id]) => name.startsWith("next_after_") && id)?.[1];
-
-/** A resource with its version (`getVersioned`), or null, loaded once; `setKept` is for what a change returns. */
-export function useVersioned(path) {
-  const [kept, setKept] = useState(null);
-  const [error, setError] = useState(null);
-  const load = () => {
-    setError(null);
-    getVersioned(path).then(setKept, setError);
-  };
-  useEffect(load, [path]);
-  return { kept, setKept, error, load };
-}
 
 /** A requested change: in progress, or the error. `run` calls the change and what follows it. */
 export function useChange() {

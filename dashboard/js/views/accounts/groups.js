@@ -6,8 +6,8 @@ import { go, href } from "../../frame/router.js";
 import { Addition, ChangeForm, LineForm, Removal } from "../../parts/forms.js";
 import { End, List, Pane } from "../../parts/list.js";
 import { Failure, Pending } from "../../parts/states.js";
-import { send, sendVersioned } from "../../server/api.js";
-import { useChange, usePages, useVersioned } from "../../server/resource.js";
+import { send } from "../../server/api.js";
+import { useChange, usePages, useResource } from "../../server/resource.js";
 import { plural, time } from "../../text/format.js";
 import { FIGURE_COLUMNS, FIGURE_HEADS, FigureCells, FiguresBar, keptParams, useAllPages, useBudgets, useFigures, useWords } from "./figures.js";
 import { sortRows } from "./row_figures.js";
@@ -58,22 +58,21 @@ export default function Groups({ route: { id: chosen, params }, route, user: me 
 /** `onChanged` gets the name that the group has now, nothing where it was removed. */
 function GroupPane({ name, me, onClose, onChanged, onMembers }) {
   const path = `groups/${encodeURIComponent(name)}`;
-  const { kept, setKept, error, load } = useVersioned(path);
-  const group = kept?.data;
+  const { data: group, setData, error, reload } = useResource(path);
   const isOwner = me.role === "owner";
-  const remove = () => sendVersioned("DELETE", path, undefined, kept.version).then(() => onChanged());
+  const remove = () => send("DELETE", path, undefined, group).then(() => onChanged());
   const save = async (change) => {
-    const next = await sendVersioned("PATCH", path, change, kept.version);
-    setKept(next);
-    onChanged(next.data.name);
+    const next = await send("PATCH", path, change, group);
+    setData(next);
+    onChanged(next.name);
   };
   const counted = () => {
-    load();
+    reload();
     onMembers();
   };
   return html`
     <${Pane} label="Group" title=${group?.display_name ?? name} onClose=${onClose}>
-      <${Pending} data=${kept} error=${error} retry=${load} />
+      <${Pending} data=${group} error=${error} retry=${reload} />
       ${
         group &&
         html`

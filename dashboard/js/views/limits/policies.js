@@ -6,8 +6,8 @@ import { go, href } from "../../frame/router.js";
 import { ConfirmButton, NewOne, submitting } from "../../parts/forms.js";
 import { End, List, Pane, Toolbar } from "../../parts/list.js";
 import { Failure, Pending } from "../../parts/states.js";
-import { sendVersioned } from "../../server/api.js";
-import { useChange, usePages, useVersioned } from "../../server/resource.js";
+import { noteOf, send } from "../../server/api.js";
+import { useChange, usePages, useResource } from "../../server/resource.js";
 import { plural, time } from "../../text/format.js";
 import { Explained } from "./holding.js";
 import { PolicyFields } from "./policy_fields.js";
@@ -69,9 +69,9 @@ function Whose({ onClose }) {
 function PolicyPane({ at, me, onClose, onChanged }) {
   const [level, name] = at.split(/\/(.*)/s);
   const path = `policies/${[level, name].filter(Boolean).map(encodeURIComponent).join("/")}`;
-  const { kept, setKept, error, load } = useVersioned(path);
+  const { data: policy, setData, error, reload } = useResource(path);
   const changed = (next) => {
-    setKept(next);
+    setData(next);
     onChanged();
   };
   const isOwner = me.role === "owner";
@@ -79,22 +79,22 @@ function PolicyPane({ at, me, onClose, onChanged }) {
     <${Pane} label="Policy" title=${name || "Everyone"} mark=${html`<span class="role">${level.replace(/s$/, "")}</span>`} onClose=${onClose}>
       ${level === "users" && html`<p class="quiet"><a href=${href("usage", name)}>What ${name} has used</a> · <a href=${href("users", name)}>The user</a></p>`}
       ${level === "groups" && html`<p class="quiet"><a href=${href("groups", name)}>The group</a></p>`}
-      <${Pending} data=${kept} error=${error} retry=${load} />
-      ${kept && isOwner && html`<${Editor} key=${kept.version} kept=${kept} path=${path} shared=${["everyone", "groups"].includes(level)} onChanged=${changed} onRemoved=${load} />`}
-      ${kept && !isOwner && html`<pre>${policyText(kept.data)}</pre><p class="quiet">Only owners may change policies.</p>`}
-      ${level === "users" && html`<section><h3>What holds in all</h3><${Explained} key=${kept?.version} of=${name} limits=${true} /></section>`}
+      <${Pending} data=${policy} error=${error} retry=${reload} />
+      ${policy && isOwner && html`<${Editor} key=${policyText(policy)} kept=${policy} path=${path} shared=${["everyone", "groups"].includes(level)} onChanged=${changed} onRemoved=${reload} />`}
+      ${policy && !isOwner && html`<pre>${policyText(policy)}</pre><p class="quiet">Only owners may change policies.</p>`}
+      ${level === "users" && html`<section><h3>What holds in all</h3><${Explained} key=${JSON.stringify(policy)} of=${name} limits=${true} /></section>`}
     <//>
   `;
 }
 
 function Editor({ kept, path, shared, onChanged, onRemoved }) {
-  const before = policyText(kept.data);
+  const before = policyText(kept);
   const [text, setText] = useState(before);
   const [isOpen, setOpen] = useState(false);
   const { busy, error, run } = useChange();
   const policy = policyOf(text);
-  const save = () => run(async () => onChanged(await sendVersioned("PUT", path, policy, kept.version)));
-  const remove = () => sendVersioned("DELETE", path, undefined, kept.version).then(onRemoved);
+  const save = () => run(async () => onChanged(await send("PUT", path, policy, kept)));
+  const remove = () => send("DELETE", path, undefined, kept).then(onRemoved);
   return html`
     <form class="form policy stack" onSubmit=${submitting(save)}>
       ${policy && html`<${PolicyFields} policy=${policy} shared=${shared} onPolicy=${(next) => setText(policyText(next))} />`}
@@ -108,7 +108,7 @@ function Editor({ kept, path, shared, onChanged, onRemoved }) {
       </details>
       ${error && html`<${Failure} error=${error} />`}
       <div class="buttons flow">
-        <span role="status" class="quiet">${kept.notes && text === before ? `Saved. ${kept.notes}` : ""}</span>
+        <span role="status" class="quiet">${noteOf(kept) && text === before ? `Saved. ${noteOf(kept)}` : ""}</span>
         ${before !== "{}" && html`<${ConfirmButton} text="Remove" title="Remove this policy?" act=${remove}><p>It restricts nobody any more, on every server within seconds. What other policies say still holds.</p><//>`}
         <button type="submit" class="primary" disabled=${busy || !policy || text === before}>Save</button>
       </div>

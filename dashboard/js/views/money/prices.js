@@ -6,8 +6,8 @@ import { Table, Track } from "../../parts/figures.js";
 import { ConfirmButton, LineForm, NewOne } from "../../parts/forms.js";
 import { Toolbar } from "../../parts/list.js";
 import { Failure, Pending } from "../../parts/states.js";
-import { send, sendVersioned } from "../../server/api.js";
-import { useChange, useResource, useVersioned } from "../../server/resource.js";
+import { noteOf, send } from "../../server/api.js";
+import { useChange, useResource } from "../../server/resource.js";
 import { percent, plural, time, UNKNOWN, usd, whole } from "../../text/format.js";
 
 const PRICES = "prices";
@@ -38,16 +38,16 @@ export default function Prices({ user }) {
 }
 
 function OwnPrices({ isOwner }) {
-  const { kept, setKept, error, load } = useVersioned(PRICES);
+  const { data: kept, setData, error, reload } = useResource(PRICES);
   const [editing, setEditing] = useState(null); // the number of a price; that of none is a new one
   const [wanted, setWanted] = useState({}); // of which model a new one is
-  const prices = kept?.data.prices ?? [];
+  const prices = kept?.prices ?? [];
   const add = (of) => {
     setWanted(of);
     setEditing(prices.length);
   };
   const put = async (next) => {
-    setKept(await sendVersioned("PUT", PRICES, { prices: next }, kept.version));
+    setData(await send("PUT", PRICES, { prices: next }, kept));
     setEditing(null);
   };
   const heads = html`
@@ -56,10 +56,10 @@ function OwnPrices({ isOwner }) {
     ${isOwner && html`<th><span class="said">Change</span></th>`}
   `;
   return html`
-    <${Toolbar} says=${html`${kept && plural(prices.length, "price")} of your own; other models have list prices.${kept?.data.changed_at && ` Changed ${time(kept.data.changed_at)}.`}${kept?.notes && html` <b>${kept.notes}</b>`}`}>
+    <${Toolbar} says=${html`${kept && plural(prices.length, "price")} of your own; other models have list prices.${kept?.changed_at && ` Changed ${time(kept.changed_at)}.`}${noteOf(kept) && html` <b>${noteOf(kept)}</b>`}`}>
       ${isOwner && kept && html`<button type="button" onClick=${() => add({})}>Add a price</button>`}
     <//>
-    <${Pending} data=${kept} error=${error} retry=${load} />
+    <${Pending} data=${kept} error=${error} retry=${reload} />
     ${
       prices.length > 0 &&
       html`
@@ -68,7 +68,7 @@ function OwnPrices({ isOwner }) {
         <//>
       `
     }
-    <${CalledModels} key=${kept?.version} onAdd=${isOwner && kept && add} />
+    <${CalledModels} key=${kept?.changed_at} onAdd=${isOwner && kept && add} />
     ${editing !== null && html`<${PriceDialog} price=${prices[editing]} wanted=${wanted} number=${editing} onClose=${() => setEditing(null)} save=${(price) => put(prices.toSpliced(editing, 1, price))} />`}
   `;
 }

@@ -9,7 +9,7 @@ import { go, href } from "../../frame/router.js";
 import { Facts, Table } from "../../parts/figures.js";
 import { Addition, ChangeForm, Removal } from "../../parts/forms.js";
 import { List, Pane, Toolbar } from "../../parts/list.js";
-import { Empty, Failure, Pending } from "../../parts/states.js";
+import { Failure, Pending } from "../../parts/states.js";
 import { send } from "../../server/api.js";
 import { useChange, useResource } from "../../server/resource.js";
 import { itemsOf, percent, plural, short, time, usd, waits, whole, words } from "../../text/format.js";
@@ -44,23 +44,12 @@ export default function Providers({ route: { id, params }, route, user: me }) {
   const serving = useResource(model && !id ? "stats" : null, { ...span, group_by: "provider", bucket: "all", q: searchFor({ model }), limit: 1 });
   const chosen = id || (model && serving.data?.groups[0]?.group.provider) || "";
   const rows = listed.data ?? [];
-  const found = rows.find(({ name }) => name === chosen);
   const show = (name = "") => {
     listed.reload();
     go(href("providers", name, kept));
   };
   const totals = Object.fromEntries((stats.data?.groups ?? []).map(({ group, total }) => [group.provider, total]));
-  const pane = (close) => {
-    if (found) {
-      return html`<${ProviderPane} key=${found.name} listed=${found} me=${me} span=${span} range=${rangeParams(params, USUAL)} model=${model} onClose=${close} onChanged=${listed.reload} onRemoved=${() => show()} />`;
-    }
-    return (
-      listed.data &&
-      html`<${Pane} label="Provider" title=${chosen} onClose=${close}>
-        <${Empty} title="There is no such provider"><p>It may have been removed; see the <a href=${href("audit")}>audit trail</a>.</p><//>
-      <//>`
-    );
-  };
+  const pane = (close) => html`<${ProviderPane} key=${chosen} name=${chosen} me=${me} span=${span} range=${rangeParams(params, USUAL)} model=${model} onClose=${close} onChanged=${listed.reload} onRemoved=${() => show()} />`;
   return html`
     <${Bar} route=${route} user=${me} chosen=${range} id=${chosen} />
     <${Toolbar} says=${[listed.data && plural(rows.length, "provider"), stats.data && `calls of ${rangeText(timesOf(stats.data), range.tz)}, ${range.tz}`].filter(Boolean).join("; ")}>
@@ -107,8 +96,7 @@ function fieldsOfNew() {
 }
 
 /** `span` is the time range as the API takes it, `range` what says it in an address, `model` which one is marked. */
-function ProviderPane({ listed, me, span, range, model, onClose, onChanged, onRemoved }) {
-  const { name } = listed;
+function ProviderPane({ name, me, span, range, model, onClose, onChanged, onRemoved }) {
   const path = `providers/${encodeURIComponent(name)}`;
   const { data, error, reload } = useResource(path, {}, { every: EVERY_MS });
   const usage = useResource("stats", { ...span, bucket: "all", q: searchFor({ provider_name: name }), group_by: "model", limit: MAX_MODELS }, { every: EVERY_MS });
@@ -120,7 +108,7 @@ function ProviderPane({ listed, me, span, range, model, onClose, onChanged, onRe
   const isOwner = me.role === "owner";
   const isManaged = data?.source === "database";
   return html`
-    <${Pane} label="Provider" title=${name} mark=${html`<span class="role">${data?.state ?? listed.state}</span>`} onClose=${onClose}>
+    <${Pane} label="Provider" title=${name} mark=${data && html`<span class="role">${data.state}</span>`} onClose=${onClose}>
       <${Pending} data=${data} error=${error} retry=${reload} />
       ${usage.error && html`<${Failure} error=${usage.error} retry=${usage.reload} />`}
       ${data && html`<${Setup} provider=${data} />`}

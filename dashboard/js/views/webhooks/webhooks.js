@@ -7,8 +7,8 @@ import { Addition, ChangeForm, Removal } from "../../parts/forms.js";
 import { List, Pane, Toolbar } from "../../parts/list.js";
 import { Empty, Failure, Pending } from "../../parts/states.js";
 import { Created } from "../../parts/texts.js";
-import { send, sendVersioned } from "../../server/api.js";
-import { useChange, useResource, useVersioned } from "../../server/resource.js";
+import { send } from "../../server/api.js";
+import { useChange, useResource } from "../../server/resource.js";
 import { ago, plural, time } from "../../text/format.js";
 import { alerts } from "../../text/vocabulary.js";
 
@@ -42,10 +42,7 @@ export default function Webhooks({ route: { id: chosen } }) {
       <span class=${webhook.last_delivery?.error ? "bad" : "quiet"}>${lastOf(webhook)}</span>
     `,
   });
-  const pane = (close) => {
-    if (rows.some(({ id }) => id === chosen)) return html`<${WebhookPane} key=${chosen} id=${chosen} onClose=${close} onChanged=${reload} onRemoved=${() => show()} />`;
-    return data && html`<${Pane} label="Webhook" title="Webhook" onClose=${close}><${Empty} title="There is no such webhook" /><//>`;
-  };
+  const pane = (close) => html`<${WebhookPane} key=${chosen} id=${chosen} onClose=${close} onChanged=${reload} onRemoved=${() => show()} />`;
   return html`
     <${Toolbar} says=${data ? plural(rows.length, "webhook") : ""}>
       <${Addition} what="a webhook" path="webhooks" fields=${FIELDS_OF_NEW} onAdded=${keep} />
@@ -71,25 +68,24 @@ function lastOf({ disabled, waiting, last_delivery: last }) {
 
 function WebhookPane({ id, onClose, onChanged, onRemoved }) {
   const path = `webhooks/${id}`;
-  const { kept, setKept, error, load } = useVersioned(path);
-  const remove = () => sendVersioned("DELETE", path, undefined, kept.version).then(onRemoved);
-  const save = async (change) => changed(await sendVersioned("PATCH", path, change, kept.version));
-  const changed = (next) => {
-    setKept(next);
+  const { data: webhook, setData, error, reload } = useResource(path);
+  const remove = () => send("DELETE", path, undefined, webhook).then(onRemoved);
+  const patch = async (change) => {
+    setData(await send("PATCH", path, change, webhook));
     onChanged();
   };
   return html`
-    <${Pane} label="Webhook" title=${kept?.data.description || "Webhook"} mark=${kept?.data.disabled && html`<span class="role">off</span>`} onClose=${onClose}>
-      <${Pending} data=${kept} error=${error} retry=${load} />
+    <${Pane} label="Webhook" title=${webhook?.description || "Webhook"} mark=${webhook?.disabled && html`<span class="role">off</span>`} onClose=${onClose}>
+      <${Pending} data=${webhook} error=${error} retry=${reload} />
       ${
-        kept &&
+        webhook &&
         html`
-          <p class="quiet">${kept.data.url}, added ${time(kept.data.created_at)}</p>
-          <section><h3>Alerts</h3><${Types} kept=${kept} path=${path} onChanged=${changed} /></section>
+          <p class="quiet">${webhook.url}, added ${time(webhook.created_at)}</p>
+          <section><h3>Alerts</h3><${Types} webhook=${webhook} patch=${patch} /></section>
           <section><h3>Deliveries</h3><${Deliveries} path=${path} onSent=${onChanged} /></section>
-          <${ChangeForm} fields=${FIELDS} initial=${{ url: kept.data.url, description: kept.data.description }} save=${save} />
+          <${ChangeForm} fields=${FIELDS} initial=${{ url: webhook.url, description: webhook.description }} save=${patch} />
           <${Removal} what="this webhook" title="Remove this webhook?" remove=${remove}>
-            <p>${kept.data.url} is told nothing any more, also of what still waits. This cannot be undone.</p>
+            <p>${webhook.url} is told nothing any more, also of what still waits. This cannot be undone.</p>
           <//>
         `
       }
@@ -98,21 +94,20 @@ function WebhookPane({ id, onClose, onChanged, onRemoved }) {
 }
 
 /** A switch for each type, and one for all. */
-function Types({ kept: { data, version }, path, onChanged }) {
+function Types({ webhook: { types, disabled }, patch }) {
   const { busy, error, run } = useChange();
-  const patch = (change) => run(async () => onChanged(await sendVersioned("PATCH", path, change, version)));
-  const turn = (type) => patch({ types: data.types.includes(type) ? data.types.filter((one) => one !== type) : [...data.types, type] });
+  const turn = (type) => run(() => patch({ types: types.includes(type) ? types.filter((one) => one !== type) : [...types, type] }));
   return html`
     <ul class="switches stack">
       ${alerts().map(
         ([type, about]) => html`
           <li key=${type}>
-            <label><input type="checkbox" checked=${data.types.includes(type)} disabled=${busy} onChange=${() => turn(type)} /> <code>${type}</code> <span class="quiet">${about}</span></label>
+            <label><input type="checkbox" checked=${types.includes(type)} disabled=${busy} onChange=${() => turn(type)} /> <code>${type}</code> <span class="quiet">${about}</span></label>
           </li>
         `,
       )}
     </ul>
-    <p><button type="button" disabled=${busy} onClick=${() => patch({ disabled: !data.disabled })}>${data.disabled ? "Turn it on" : "Turn it off"}</button></p>
+    <p><button type="button" disabled=${busy} onClick=${() => run(() => patch({ disabled: !disabled }))}>${disabled ? "Turn it on" : "Turn it off"}</button></p>
     ${error && html`<${Failure} error=${error} />`}
   `;
 }
