@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Awaitable, Collection
 from functools import partial
 from http.client import responses
 from types import TracebackType
@@ -66,6 +66,9 @@ class BridgeHandler(RequestHandler):
     """
 
     BODY_METHODS: ClassVar[Collection[str]] = ()
+    MAX_BODY_BYTES: ClassVar[int] = 4096
+    BODY_SECONDS: ClassVar[float] = 10.0
+    """How long a body may take."""
     bridge: Bridge
     request_id: str
     plane = Plane.CONTROL
@@ -83,6 +86,7 @@ class BridgeHandler(RequestHandler):
         """Receive the running bridge."""
         self.bridge = bridge
         self.request_id = format_id(bridge.new_id())
+        self._body = bytearray()
         if not self.takes_body:
             self.cycle.refuse_body()
 
@@ -90,6 +94,17 @@ class BridgeHandler(RequestHandler):
     def takes_body(self) -> bool:
         """Whether the request is answered after its body was read."""
         return self.request.method in self.BODY_METHODS
+
+    async def prepare(self) -> None:
+        """Bound the body."""
+        if self.cycle.wants_body:
+            self.cycle.set_max_body_size(self.MAX_BODY_BYTES)
+            self.cycle.set_body_timeout(self.BODY_SECONDS)
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        """Collect the body; return what to wait for before the next piece."""
+        self._body += chunk
+        return None
 
     def clear(self) -> None:
         """Reset the response without Tornado's default headers: the handler sets them, and `RequestCycle` the date."""
@@ -187,6 +202,11 @@ class BridgeHandler(RequestHandler):
     def _client_of(self, kind: Kind) -> tuple[str, str]:
         """What uses the token, and from where."""
         return (DASHBOARD if kind is Kind.SESSION else client_name(self.request.headers)), self.client_ip
+
+    def write_json(self, value: object) -> None:
+        """Put a value into the response."""
+        self.set_header("Content-Type", "application/json")
+        self.write(msgspec.json.encode(value))
 
     def error_body(self, problem: Problem) -> bytes:
         """The JSON body of an error."""

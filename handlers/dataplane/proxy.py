@@ -126,7 +126,6 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         self.interception_id: UUID | None = None
         self.stand_in: str | None = None
         self._service = service
-        self._arriving = bytearray()
         self.active_request = ActiveRequest(provider=service.provider_name, route=service.route_pattern)
 
     def read_credentials(self) -> Credentials:
@@ -190,10 +189,10 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         """Collect the body up to its limit, or let it go on; return what to wait for before the next piece."""
         if self.form is not None:
             return self._receive(self.form, chunk)
-        if len(self._arriving) + len(chunk) > self.bridge.settings.max_body_bytes:
+        if len(self._body) + len(chunk) > self.bridge.settings.max_body_bytes:
             self._refuse(body_too_large(self.bridge.settings.max_body_bytes))
         else:
-            self._arriving += chunk
+            self._body += chunk
         return None
 
     def _receive(self, form: IncomingForm, chunk: bytes) -> asyncio.Future[None] | None:
@@ -233,8 +232,8 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
             return  # refused or stopped while the body arrived; Tornado finishes what is not finished
         if self.form is not None and self.form.stage is not Stage.GOING:
             self.form.end()
-        self.body = bytes(self._arriving)
-        self._arriving = bytearray()
+        self.body = bytes(self._body)
+        self._body = bytearray()
         self._work = work = cast("asyncio.Task[None]", asyncio.current_task())
         self.progress.move(SERVING)
         try:
@@ -300,7 +299,7 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
 
     def _refuse(self, problem: Problem) -> None:
         """Respond now, and give back what the request holds; of its body nothing more is wanted."""
-        self._arriving.clear()
+        self._body.clear()
         if self.form is not None:
             self.form.stream.close()
         self.write_problem(problem)

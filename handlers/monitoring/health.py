@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from handlers.base import BridgeHandler
@@ -59,8 +58,7 @@ class HealthHandler(BridgeHandler):
 
     async def get(self) -> None:
         """Always 200."""
-        self.set_header("Content-Type", "application/json")
-        self.write(msgspec.json.encode(Health("ok")))
+        self.write_json(Health("ok"))
 
 
 class ReadinessHandler(BridgeHandler):
@@ -77,7 +75,6 @@ class ReadinessHandler(BridgeHandler):
         recording = recorder.outbox.healthy and (database or not recorder.needs_database)
         ready = recording and not draining and not (workers and workers.unavailable)
         self.set_status(200 if ready else 503)
-        self.set_header("Content-Type", "application/json")
         readiness = Readiness(
             status="draining" if draining else "ready" if ready else "not ready",
             database="ok" if database else "unreachable",
@@ -89,7 +86,7 @@ class ReadinessHandler(BridgeHandler):
             policies=self.bridge.policies.problem or UNSET,
             figures=FIGURES.format(behind) if (behind := self.bridge.derived.behind_seconds) > LATE_SECONDS else UNSET,
         )
-        self.write(msgspec.json.encode(readiness))
+        self.write_json(readiness)
 
     @property
     def _unfollowed(self) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from handlers.api import spend_limits
 from handlers.api.sign_in import desk, telemetry
 from handlers.api.sign_in.devices import GRANT_TYPE, DeviceCode, DeviceError, DeviceToken
-from handlers.api.sign_in.sign_in import MAX_BODY_BYTES, SIGN_OUT_HEADER
+from handlers.api.sign_in.sign_in import SIGN_OUT_HEADER, SmallBodyHandler
 from handlers.dataplane.addresses import CONTROL_PLANE
 from handlers.monitoring.health import Health, Readiness
 from handlers.openapi.calls import PARAMETERS, SECURITY
@@ -36,7 +36,7 @@ _SIGN_OUT = header(
 _FAILURES = {"500": shared("InternalError"), "503": shared("Unavailable")}
 _WITH_BODY = {
     "408": shared("LateBody"),
-    "413": problem(f"The body has more than {MAX_BODY_BYTES} bytes."),
+    "413": problem(f"The body has more than {SmallBodyHandler.MAX_BODY_BYTES} bytes."),
     "429": retriable("Too many requests from this address."),
     **_FAILURES,
 }
@@ -128,7 +128,7 @@ _DESK: dict[str, Described] = {
                 {
                     "200": json_response("It is taken, also where it cannot be read.", dict[str, str]),
                     "408": shared("LateBody"),
-                    "413": problem(f"The body has more than {telemetry.MAX_BODY_BYTES} bytes."),
+                    "413": problem(f"The body has more than {telemetry.TelemetryHandler.MAX_BODY_BYTES} bytes."),
                     **_SIGNED_IN,
                 },
                 requestBody={

@@ -78,7 +78,6 @@ class OperationHandler(BridgeHandler):
         """Receive the running bridge, and the operations by method."""
         self._operations = operations
         self._operation = operations.get("GET" if self.request.method == "HEAD" else self.request.method or "")
-        self._body = bytearray()
         self._long = LongResponse(self)
         super().initialize(bridge)
 

@@ -11,7 +11,6 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from handlers.api.policies import book_of
@@ -122,8 +121,7 @@ class MetadataHandler(BridgeHandler):
         base = f"{self.scheme}://{self.request.headers.get('Host', '')}{path}"
         metadata = DeskMetadata(base, base + DEVICE_AUTHORIZATION, base + TOKEN, base + REVOCATION)
         self.set_header("Cache-Control", "no-store")
-        self.set_header("Content-Type", "application/json")
-        self.write(msgspec.json.encode(metadata))
+        self.write_json(metadata)
 
 
 class AuthorizationHandler(DeviceCodeHandler):
@@ -172,12 +170,12 @@ class UsageHandler(SignedInHandler):
         self.set_header("Cache-Control", "no-store")
         if (state := fullest(states)) is None:
             day, week, month = [float(await bridge.people.spend_of(identity.user, one) * 100) for one in PERIODS]
-            self.send_json(DeskUsage(DeskMoney(None, month, None, DeskSpend(day), DeskSpend(week)), []))
+            self.write_json(DeskUsage(DeskMoney(None, month, None, DeskSpend(day), DeskSpend(week)), []))
             return
         limit, percent, budgets = state.limit, round(part_spent(state) * 100, 2), []
         if end := end_of(limit, bridge.now()):
             budgets = [DeskBudget(PERIODS[limit.period], percent, format_time(end), severity_of(state))]
-        self.send_json(DeskUsage(DeskMoney(limit.maximum / _CENT, state.used / _CENT, percent), budgets))
+        self.write_json(DeskUsage(DeskMoney(limit.maximum / _CENT, state.used / _CENT, percent), budgets))
 
 
 class SettingsHandler(SignedInHandler):
@@ -196,7 +194,7 @@ class SettingsHandler(SignedInHandler):
         if settings is None:
             raise Problem(404, NO_SETTINGS)
         self._checksum = checksum_of(settings)
-        self.send_json(DeskSettings(self._checksum, self._checksum, settings))
+        self.write_json(DeskSettings(self._checksum, self._checksum, settings))
 
     def compute_etag(self) -> str | None:
         """What the client sends back as `If-None-Match`."""

@@ -122,8 +122,7 @@ class ProgramHandler(SmallBodyHandler):
         """Respond; an error is 400 (RFC 6749 section 5.2)."""
         if isinstance(value, DeviceError):
             self.set_status(400)
-        self.set_header("Content-Type", "application/json")
-        self.write(msgspec.json.encode(value))
+        self.write_json(value)
 
 
 class DeviceCodeHandler(ProgramHandler):

@@ -15,7 +15,6 @@ import msgspec
 from msgspec import UNSET
 
 from handlers.base import IDENTITIES_UNAVAILABLE, TOO_MANY_FAILURES, BridgeHandler
-from handlers.bridge import Bridge
 from handlers.identity.credentials import HOST_SESSION_COOKIE, SESSION_COOKIE, Credentials
 from handlers.problems import Problem
 from limits.headers import retry_headers
@@ -31,11 +30,8 @@ FOREIGN = "Pages of other sites may not sign you in or out."
 CODE_OVER = "This link has expired or was used: it works once, within ten minutes. Sign in with a token."
 TOKEN_OFF = "Tokens do not sign in here (local-sign-in). Please sign in as the page offers it."  # noqa: S105 - a sentence
 NOT_JSON = 'Send JSON, with Content-Type: application/json: {"token": "TOKEN"}'
-MAX_BODY_BYTES = 4096
 SIGN_OUT_HEADER = "X-AI-Bridge-Sign-Out"
 HOST = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
-# How long the body may take.
-BODY_SECONDS = 10.0
 _log = logging.getLogger(__name__)
 
 COOKIE_ATTRIBUTES: Mapping[str, Any] = MappingProxyType({"path": "/", "httponly": True, "samesite": "Strict"})
@@ -47,21 +43,10 @@ class SmallBodyHandler(BridgeHandler):
     BODY_METHODS: ClassVar[tuple[str, ...]] = ("POST",)
     plane = Plane.SIGN_IN
 
-    def initialize(self, bridge: Bridge) -> None:
-        """Receive the running bridge."""
-        super().initialize(bridge)
-        self._body = bytearray()
-
     async def prepare(self) -> None:
         """Bound the body: its sender is not authenticated."""
-        if self.cycle.wants_body:
-            self.cycle.set_max_body_size(MAX_BODY_BYTES)
-            self.cycle.set_body_timeout(BODY_SECONDS)
+        await super().prepare()
         self.set_header("Cache-Control", "no-store")
-
-    def data_received(self, chunk: bytes) -> None:
-        """Collect the body."""
-        self._body += chunk
 
 
 class SignInHandler(SmallBodyHandler):

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-import msgspec
-from msgspec import Struct
-
 from handlers.base import BridgeHandler
 from handlers.problems import Problem
 from storage.accounts.events import Plane
@@ -16,11 +13,6 @@ class SignedInHandler(BridgeHandler):
     """Answers a client that is signed in."""
 
     plane = Plane.SIGN_IN
-
-    def send_json(self, value: Struct) -> None:
-        """Respond."""
-        self.set_header("Content-Type", "application/json")
-        self.write(msgspec.json.encode(value))
 
     def write_problem(self, problem: Problem) -> None:
         """Put an error into the response. A client that is not signed in is not to try again."""

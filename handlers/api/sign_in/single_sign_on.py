@@ -12,7 +12,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import msgspec
 from tornado.web import RequestHandler
 
 from handlers.api.sign_in.sign_in import COOKIE_ATTRIBUTES, HOST
@@ -56,8 +55,7 @@ class SignInWaysHandler(BridgeHandler):
         name = settings.oidc_name or urlsplit(settings.oidc_issuer_url).hostname or ""
         openid = OpenIDSignIn(name, BEGIN) if self.bridge.openid is not None else None
         self.set_header("Cache-Control", "no-store")
-        self.set_header("Content-Type", "application/json")
-        self.write(msgspec.json.encode(SignInWays(token=settings.local_sign_in, openid=openid)))
+        self.write_json(SignInWays(token=settings.local_sign_in, openid=openid))
 
 
 class _OpenIDHandler(BridgeHandler):

@@ -9,7 +9,6 @@ import asyncio
 from typing import ClassVar, Final
 
 from handlers.api.sign_in.signed_in import SignedInHandler
-from handlers.bridge import Bridge
 from intercept.apis import InvalidRequestError
 from intercept.client_events import ClientEvent, read_event
 from intercept.formats.content_encoding import inflated
@@ -19,31 +18,19 @@ LOGS: Final = "/v1/logs"
 SIGNALS: Final = (LOGS, "/v1/metrics", "/v1/traces")
 JSON: Final = "application/json"
 PROTOBUF: Final = "application/x-protobuf"
-MAX_BODY_BYTES: Final = 4 * 1024 * 1024
-BODY_SECONDS: Final = 30.0
-"""How long a body may take."""
 
 
 class TelemetryHandler(SignedInHandler):
     """Takes a batch of logs, metrics or traces: passes it on, and keeps what its logs say of calls and tools."""
 
     BODY_METHODS: ClassVar[tuple[str, ...]] = ("POST",)
-
-    def initialize(self, bridge: Bridge) -> None:
-        """Receive the running bridge."""
-        super().initialize(bridge)
-        self._body = bytearray()
+    MAX_BODY_BYTES: ClassVar[int] = 4 * 1024 * 1024
+    BODY_SECONDS: ClassVar[float] = 30.0
 
     async def prepare(self) -> None:
         """Know who sends it before its body is read."""
         self.identity = await self.authenticate(self.read_credentials())
-        if self.cycle.wants_body:
-            self.cycle.set_max_body_size(MAX_BODY_BYTES)
-            self.cycle.set_body_timeout(BODY_SECONDS)
-
-    def data_received(self, chunk: bytes) -> None:
-        """Collect the body."""
-        self._body += chunk
+        await super().prepare()
 
     async def post(self) -> None:
         """Respond with an empty message."""
@@ -68,7 +55,7 @@ class TelemetryHandler(SignedInHandler):
 def _events(body: bytes, encoding: str, *, is_json: bool) -> list[ClientEvent]:
     """Read the events of a batch; none of one that cannot be read."""
     try:
-        plain = inflated(body, encoding, MAX_BODY_BYTES) if encoding == "gzip" else body
+        plain = inflated(body, encoding, TelemetryHandler.MAX_BODY_BYTES) if encoding == "gzip" else body
         return [event for record in read_logs(plain, is_json=is_json) if (event := read_event(record)) is not None]
     except (InvalidRequestError, OtlpError):
         return []

@@ -38,8 +38,7 @@ class ModelList(Passthrough):
         if handler.told_at_desk and handler.policy is not None and response.status == OK:
             allowed = self._allowed(handler, await response.peek(MAX_BYTES))
             if allowed is not None:
-                handler.set_header("Content-Type", "application/json")
-                handler.write(msgspec.json.encode(allowed))
+                handler.write_json(allowed)
                 return
         await super().relay(handler, response, sent)
 

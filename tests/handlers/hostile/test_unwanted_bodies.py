@@ -5,7 +5,6 @@ import json
 import pytest
 from tornado.web import RequestHandler
 
-import handlers.api.sign_in.sign_in
 from handlers.application import BridgeApplication
 from handlers.base import BridgeHandler
 from http1.request_cycle import MAX_UNWANTED_BYTES
@@ -91,7 +90,7 @@ async def test_a_body_that_never_comes_is_not_waited_for_without_end(running, ht
 
 
 async def test_a_stranger_who_signs_in_has_less_time_for_the_body(running, monkeypatch):
-    monkeypatch.setattr(handlers.api.sign_in.sign_in, "BODY_SECONDS", 0.05)
+    monkeypatch.setattr(BridgeHandler, "BODY_SECONDS", 0.05)
     client = await running.client()
     await client.send_raw(head(running, "POST", API + "users/me/session", "Content-Length: 1"))
     assert (await client.head()).status == 408

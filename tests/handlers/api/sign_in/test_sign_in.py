@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from handlers.api.sign_in.sign_in import CODE_OVER, FOREIGN, MAX_BODY_BYTES, NOT_JSON, TOKEN_OFF
+from handlers.api.sign_in.sign_in import CODE_OVER, FOREIGN, NOT_JSON, TOKEN_OFF, SmallBodyHandler
 from handlers.base import IDENTITIES_UNAVAILABLE, SESSION_ENDED, UNIDENTIFIED, UNRECOGNISED
 from handlers.operations.handler import PROXY_REFUSED
 from runtime.process import now
@@ -140,12 +140,12 @@ async def test_what_is_no_token_or_comes_from_elsewhere_signs_nobody_in(running)
     client = await running.client()
     await client.send_raw(
         f"POST {PATH} HTTP/1.1\r\nHost: bridge\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {MAX_BODY_BYTES + 1}\r\n\r\n".encode()
+        f"Content-Length: {SmallBodyHandler.MAX_BODY_BYTES + 1}\r\n\r\n".encode()
     )
     response = await client.rest(await client.head())
     assert (response.status, json.loads(response.body)) == (
         413,
-        {"message": f"The request cannot be read: its body is larger than {MAX_BODY_BYTES} bytes."},
+        {"message": f"The request cannot be read: its body is larger than {SmallBodyHandler.MAX_BODY_BYTES} bytes."},
     )
     assert await client.at_end() == b""
 
