@@ -217,7 +217,7 @@ def _proxy_url(text: str) -> str:
 
 # Words that stand in the same place of a path as a provider's name, and the provider that comes with the bridge.
 RESERVED_NAMES = (
-    "audit", "budgets", "clients", "demo", "demo-company", "desk", "device", "errors", "groups", "interceptions", "limits", "models", "policies", "prices", "providers",
+    "audit", "budgets", "clients", "demo", "demo-company", "desk", "device", "errors", "groups", "interceptions", "invitations", "limits", "models", "policies", "prices", "providers",
     "refusals", "sessions", "sign-in", "spend", "stats", "tags", "tokens", "users", "views", "vocabulary", "webhooks",
 )  # fmt: skip
 
