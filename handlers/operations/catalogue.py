@@ -1,47 +1,14 @@
-"""All operations of the control plane."""
+"""All operations of the control plane: those that are declared in the modules of `handlers.api`."""
 
 from __future__ import annotations
 
-from handlers.api import (
-    accounts,
-    audit,
-    budgets,
-    demo_company,
-    desk_files,
-    invitations,
-    limits,
-    money,
-    policies,
-    providers,
-    views,
-    vocabulary,
-    webhooks,
-    what_if,
-)
-from handlers.api.recorded import interceptions, sessions, statistics
-from handlers.api.sign_in import devices
+from importlib import import_module
+from pkgutil import walk_packages
+
+from handlers import api
+from handlers.api import policies, spend_limits
 from handlers.operations.operation import by_path, operations_of
 
-OPERATIONS = [
-    *operations_of(
-        (
-            *(
-                accounts,
-                audit,
-                budgets,
-                demo_company,
-                desk_files,
-                devices,
-                interceptions,
-                invitations,
-                limits,
-                money,
-                policies,
-                providers,
-            ),
-            *(sessions, statistics, views, vocabulary, webhooks, what_if),
-        )
-    ),
-    *policies.OPERATIONS,
-]
+_MODULES = [import_module(one.name) for one in walk_packages(api.__path__, f"{api.__name__}.")]
+OPERATIONS = [*operations_of(one for one in _MODULES if one is not spend_limits), *policies.OPERATIONS]
 BY_PATH = by_path(OPERATIONS)
