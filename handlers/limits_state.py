@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from limits.authority import Authority
-from resources.limits import NO_SUPERVISOR, PROCESS_LOCAL, SERVER_LOCAL, LimitsScope, LimitsState
+from resources.limits import LimitsScope, LimitsState
 
 
 class Workers(Protocol):
@@ -34,9 +34,9 @@ def scope_of_limits(cluster: Authority | None, workers: Workers | None) -> Limit
 def state_of_limits(cluster: Authority | None, workers: Workers | None) -> LimitsState:
     """Whether the limits hold as they were set, or this process or server decides alone."""
     if cluster is not None and cluster.unavailable:
-        return PROCESS_LOCAL
+        return LimitsState.PROCESS_LOCAL
     if workers is not None and workers.unavailable:
-        return NO_SUPERVISOR
+        return LimitsState.NO_SUPERVISOR
     if workers is not None and workers.database_unavailable:
-        return SERVER_LOCAL
-    return "ok"
+        return LimitsState.SERVER_LOCAL
+    return LimitsState.OK

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -18,16 +19,16 @@ MAX_KEYS = 20
 
 MICRO_DOLLARS: Final = 1_000_000
 
-PROCESS_LOCAL: Final = "process-local: the database is unavailable"
-NO_SUPERVISOR: Final = "unavailable: the supervisor does not answer"
-SERVER_LOCAL: Final = "server-local: the database is unavailable"
 LimitsScope = Literal["process", "server", "cluster"]
-LimitsState = Literal[
-    "ok",
-    "process-local: the database is unavailable",
-    "unavailable: the supervisor does not answer",
-    "server-local: the database is unavailable",
-]
+
+
+class LimitsState(StrEnum):
+    """Whether the limits hold as they were set, or who decides alone, and why."""
+
+    OK = "ok"
+    PROCESS_LOCAL = "process-local: the database is unavailable"
+    NO_SUPERVISOR = "unavailable: the supervisor does not answer"
+    SERVER_LOCAL = "server-local: the database is unavailable"
 
 
 SETTINGS: Final = {

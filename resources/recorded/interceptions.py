@@ -97,7 +97,7 @@ class Interception(Struct):
             requested_provider_name=get("requested_provider_name") or document["provider_name"],
             attempt=int(get("attempt", get("retry_count", 0))),
             metadata=Metadata(truncated=True) if get("truncated") else Metadata(),
-            cache=CallCache.of(document),
+            cache=CallCache.of_call(document),
             token_usages=[RecordedTokenUsage.of(usage, id_) for usage in _entries(document, "token_usages")],
             earlier_costs=[of_fields(EarlierCost, one) for one in get("earlier_costs", ())] or UNSET,
             matches=UNSET,

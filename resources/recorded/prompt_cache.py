@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Self
 from uuid import UUID
@@ -62,18 +61,12 @@ class Cache(Struct):
     lost_usd: Annotated[float | None, doc(f"What those cost more than to read them. {_USD}")]
 
     @classmethod
-    def of_session(cls, document: Mapping[str, Any]) -> Self:
-        """Show the sums of a session."""
-        read, written, fresh = (int(document[name]) for name in _TOKENS)
-        saved, lost = (_usd(document[name]) if document["priced"] else None for name in ("saved", "lost"))
-        return cls(read, written, fresh, _rate(read, written, fresh), saved, int(document["lost_tokens"]), lost)
-
-    @classmethod
-    def of_totals(cls, totals: Mapping[str, Any]) -> Self:
-        """Show the sums of a group of calls or sessions."""
-        read, written, fresh = (int(totals.get(name, 0)) for name in _TOKENS)
-        saved, lost = (float(totals.get(name, 0)) if totals.get("priced") else None for name in ("saved", "lost"))
-        return cls(read, written, fresh, _rate(read, written, fresh), saved, int(totals.get("lost_tokens", 0)), lost)
+    def of(cls, totals: Mapping[str, Any]) -> Self:
+        """Show the sums of a session, or of a group of calls or sessions."""
+        get = totals.get
+        read, written, fresh = (int(get(name, 0)) for name in _TOKENS)
+        saved, lost = (_usd(get(name, 0)) if get("priced") else None for name in ("saved", "lost"))
+        return cls(read, written, fresh, _rate(read, written, fresh), saved, int(get("lost_tokens", 0)), lost)
 
 
 class CallCache(Cache):
@@ -82,7 +75,7 @@ class CallCache(Cache):
     broke: Annotated[Break | None, doc("Null if nothing was lost, and until the call was added to its session.")]
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Self | None:
+    def of_call(cls, document: Mapping[str, Any]) -> Self | None:
         """Show the prompt cache of a document; None where no response reported tokens."""
         usages = [usage for usage in document.get("token_usages", ()) if usage["input_tokens"] is not None]
         if not usages:
@@ -112,6 +105,8 @@ def _rate(read: int, written: int, fresh: int) -> float | None:
     return round(read / tokens, 4) if tokens else None
 
 
-def _usd(stored: Any) -> float | None:
-    decimal: Decimal | None = stored and stored.to_decimal()
-    return None if decimal is None else float(decimal)
+def _usd(amount: Any) -> float | None:
+    """US dollars as a number, of a decimal that may be one of BSON."""
+    if amount is None:
+        return None
+    return float(amount.to_decimal() if hasattr(amount, "to_decimal") else amount)

@@ -72,7 +72,7 @@ class Session(Struct):
             id=document["_id"],
             initiator=Initiator.of(document["initiator_id"], users),
             token_usage=TokenCounts.of(document),
-            cache=Cache.of_session(document),
+            cache=Cache.of(document),
             retries=Retries.of(document),
             first_prompt=document.get("first_prompt") or None,
             last_prompt=document.get("last_prompt") or None,

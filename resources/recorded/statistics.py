@@ -118,7 +118,7 @@ class GroupTotals(Struct, kw_only=True):
             token_usage=TokenCounts.of(totals),
             cost_usd=float(usd) if is_priced else None,
             cost_micro_usd=micro_dollars(usd) if is_priced else None,
-            cache=Cache.of_totals(totals),
+            cache=Cache.of(totals),
             unpriced=get("unpriced", 0),
             no_usage=get("no_usage", 0),
         )
