@@ -7,9 +7,6 @@ is used: compression would hide from the reader what is in a message.
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
-import secrets
 from asyncio import Future
 from collections import deque
 from collections.abc import Callable
@@ -28,8 +25,6 @@ GOING_AWAY: Final = 1001
 UNSUPPORTED_DATA: Final = 1003
 NO_STATUS: Final = 1005
 INVALID_DATA: Final = 1007
-_ACCEPT_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-_KEY_BYTES: Final = 16
 
 
 class WebSocket:
@@ -137,33 +132,12 @@ class WebSocket:
         self.close(code, reason)
 
 
-def new_key() -> str:
-    """Return a value for `Sec-WebSocket-Key` (RFC 6455 section 4.1)."""
-    return base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode()
-
-
-def is_key(text: str) -> bool:
-    """Whether this may be a `Sec-WebSocket-Key`: sixteen bytes in base64."""
-    try:
-        return len(base64.b64decode(text, validate=True)) == _KEY_BYTES
-    except ValueError:
-        return False
-
-
-def accept_key(key: str) -> str:
-    """Return the `Sec-WebSocket-Accept` that belongs to a key (RFC 6455 section 4.2.2)."""
-    return base64.b64encode(hashlib.sha1(key.encode() + _ACCEPT_GUID, usedforsecurity=False).digest()).decode()
-
-
 def _is_utf8(text: bytes) -> bool:
     try:
         text.decode()
     except UnicodeDecodeError:
         return False
     return True
-
-
-__all__ = ["CLIENT", "SERVER", "WebSocket", "accept_key", "is_key", "new_key"]
 
 
 MAX_HELD_BYTES = 64 * 1024

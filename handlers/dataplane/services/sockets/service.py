@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import secrets
+
+from websockets.utils import accept_key
+
 from handlers.dataplane.admission import admit
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.relay import Relay
-from handlers.dataplane.services.sockets.hops import ClientHop, ProviderHop, accept_key, is_key, new_key
+from handlers.dataplane.services.sockets.hops import ClientHop, ProviderHop
 from handlers.dataplane.services.sockets.realtime import RealtimeSession
 from handlers.dataplane.services.sockets.session import SocketSession
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest, check_destination, upstream_problem
@@ -22,6 +27,8 @@ from upstream.headers import to_client
 from upstream.response import SWITCHING_PROTOCOLS
 
 VERSION = "13"
+KEY_BYTES = 16
+"""Those of a `Sec-WebSocket-Key` (RFC 6455 section 4.1)."""
 WEBSOCKET_ID_HEADER = "X-AI-Bridge-WebSocket-Id"
 NOT_A_HANDSHAKE = "This is no WebSocket handshake: it needs Sec-WebSocket-Key, and Sec-WebSocket-Version 13."
 FOREIGN_ORIGIN = "A page of another origin may not open a WebSocket here."
@@ -58,7 +65,7 @@ class ApiSocket:
         if handler.is_foreign and not handler.protocol_key:
             raise Problem(403, FOREIGN_ORIGIN, rule=Rule.WEBSOCKET)
         headers = handler.request.headers
-        if headers.get("Sec-WebSocket-Version") != VERSION or not is_key(headers.get("Sec-WebSocket-Key", "")):
+        if headers.get("Sec-WebSocket-Version") != VERSION or not _is_key(headers.get("Sec-WebSocket-Key", "")):
             raise Problem(426, NOT_A_HANDSHAKE, {"Sec-WebSocket-Version": VERSION}, rule=Rule.WEBSOCKET)
         handler.release_slots()
 
@@ -78,7 +85,7 @@ class ApiSocket:
             slot.release()
 
     async def _relay(self, handler: ProxyHandler) -> None:
-        key = new_key()
+        key = base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
         sent = UpstreamRequest(handler, self._to, model=self._to.route.pattern, upgrade=_handshake(key, handler))
         try:
             response = await sent.open()
@@ -120,3 +127,11 @@ def _handshake(key: str, handler: ProxyHandler) -> list[tuple[str, str]]:
         ("Sec-WebSocket-Version", VERSION),
         ("Sec-WebSocket-Key", key),
     ]
+
+
+def _is_key(text: str) -> bool:
+    """Whether this may be a `Sec-WebSocket-Key`."""
+    try:
+        return len(base64.b64decode(text, validate=True)) == KEY_BYTES
+    except ValueError:
+        return False

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from tornado.iostream import StreamClosedError
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
+from websockets.protocol import CLIENT, SERVER
 
 from handlers.dataplane.services.sockets import hops
-from handlers.dataplane.services.sockets.hops import CLIENT, MAX_HELD_BYTES, SERVER, ClientHop, ProviderHop, WebSocket
+from handlers.dataplane.services.sockets.hops import MAX_HELD_BYTES, ClientHop, ProviderHop, WebSocket
 from tests.handlers.dataplane.services.sockets.socket_client import lets_go
 from tests.handlers.dataplane.services.sockets.socket_provider import USAGE, create, event, events
 
