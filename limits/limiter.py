@@ -9,7 +9,8 @@ from itertools import chain, islice
 
 from msgspec import Struct
 
-from limits.counters import BUDGET, TOKENS, Budgets, Counter, Counters, once, reported_of
+from limits.budgets import Budgets
+from limits.counters import BUDGET, TOKENS, Counter, Counters, once, reported_of
 from limits.limit import NOTHING, Amounts, Decision, Limit, LimitState
 
 KEYS_LOOKED_AT = 1000

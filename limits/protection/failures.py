@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from intercept.refusals import Rule
-from limits.counters import RateWindow
 from limits.limit import Limit, LimitKind, Of
+from limits.windows import RateWindow
 
 MAX_FAILURES = 3_000
 """Failures of all addresses in any minute. Beyond it every address counts as one that guesses."""

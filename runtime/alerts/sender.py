@@ -1,9 +1,14 @@
-"""Posts the deliveries in the outbox to webhooks, signed, and retries until they are accepted."""
+"""Posts the deliveries in the outbox to webhooks, signed, and retries until they are accepted.
+
+Source of the signature: the specification of Standard Webhooks, version 1.0.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import hmac
 import logging
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final
@@ -11,7 +16,7 @@ from typing import Final
 from storage.accounts.users import UnknownIdentityError
 from storage.alerts.documents import Delivery, Webhook
 from storage.alerts.outbox import AlertOutbox
-from storage.alerts.webhooks import Webhooks, signed_headers
+from storage.alerts.webhooks import SECRET_PREFIX, Webhooks
 from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.providers.sealing import Sealer, SealError
 from upstream.client import UpstreamClient, UpstreamError
@@ -32,6 +37,18 @@ REMOVED: Final = "the webhook was removed or disabled"
 _OK, _REDIRECT, _GONE = 200, 300, 410
 
 _log = logging.getLogger(__name__)
+
+
+def signed_headers(secret: str, event_id: str, timestamp: int, body: bytes) -> list[tuple[str, str]]:
+    """The headers by which a receiver knows who sent a body, and when, in seconds since 1970."""
+    key = b64decode(secret.removeprefix(SECRET_PREFIX))
+    signed = b"%s.%d.%s" % (event_id.encode(), timestamp, body)
+    signature = b64encode(hmac.digest(key, signed, "sha256")).decode()
+    return [
+        ("webhook-id", event_id),
+        ("webhook-timestamp", str(timestamp)),
+        ("webhook-signature", f"v1,{signature}"),
+    ]
 
 
 class Sender:

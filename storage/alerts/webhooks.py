@@ -1,13 +1,9 @@
-"""The webhooks of a database: who adds, changes and removes them. Each change is audited; secrets are sealed.
-
-Deliveries are signed with the secret of a webhook. Source: the specification of Standard Webhooks, version 1.0.
-"""
+"""The webhooks of a database: who adds, changes and removes them. Each change is audited; secrets are sealed."""
 
 from __future__ import annotations
 
-import hmac
 import secrets
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
@@ -32,18 +28,6 @@ SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - a prefix
 def format_secret(secret: bytes) -> str:
     """Write a secret as receivers get it."""
     return SECRET_PREFIX + b64encode(secret).decode()
-
-
-def signed_headers(secret: str, event_id: str, timestamp: int, body: bytes) -> list[tuple[str, str]]:
-    """The headers by which a receiver knows who sent a body, and when, in seconds since 1970."""
-    key = b64decode(secret.removeprefix(SECRET_PREFIX))
-    signed = b"%s.%d.%s" % (event_id.encode(), timestamp, body)
-    signature = b64encode(hmac.digest(key, signed, "sha256")).decode()
-    return [
-        ("webhook-id", event_id),
-        ("webhook-timestamp", str(timestamp)),
-        ("webhook-signature", f"v1,{signature}"),
-    ]
 
 
 UNKNOWN: Final = "there is no webhook with this id"

@@ -1,4 +1,4 @@
-from storage.alerts.webhooks import signed_headers
+from runtime.alerts.sender import signed_headers
 
 # The example of the specification of Standard Webhooks.
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

@@ -1,9 +1,9 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from limits import counters
-from limits.counters import RateWindow, TokenWindow
+from limits import windows
 from limits.limit import LimitState
+from limits.windows import RateWindow, TokenWindow
 from tests.limits.clock import SECOND
 from tests.limits.test_limiter import rate, tokens
 
@@ -28,8 +28,8 @@ WINDOW = 1000
 @example([(10, 1)] * 200)
 @example([(1, 1)] * 200)
 def test_grouped_charges_count_no_shorter_and_a_group_longer_at_most(charges):
-    before = counters.MAX_CHARGES, counters.GROUPS
-    counters.MAX_CHARGES, counters.GROUPS = 8, 10
+    before = windows.MAX_CHARGES, windows.GROUPS
+    windows.MAX_CHARGES, windows.GROUPS = 8, 10
     try:
         window, limit = TokenWindow(WINDOW), tokens(50, window_ns=WINDOW)
         now, made = 0, []
@@ -44,10 +44,10 @@ def test_grouped_charges_count_no_shorter_and_a_group_longer_at_most(charges):
             wait = window.state(limit, 0, now).retry_after_ns
             if wait:
                 assert window.state(limit, 0, now).remaining == 0
-            assert len(window._keys[limit.key].times) <= 2 * 11 + counters.MIN_GONE
+            assert len(window._keys[limit.key].times) <= 2 * 11 + windows.MIN_GONE
         state = window.state(limit, 0, now)
         if state.retry_after_ns:
             assert window.state(limit, 0, now + state.retry_after_ns - 1).retry_after_ns == 1
             assert window.state(limit, 0, now + state.retry_after_ns).retry_after_ns == 0
     finally:
-        counters.MAX_CHARGES, counters.GROUPS = before
+        windows.MAX_CHARGES, windows.GROUPS = before
