@@ -35,6 +35,10 @@ class Way:
         self.clicks += 1
         return self
 
+    def sees(self, css, text):
+        self._page.find(css, text)
+        return self
+
     def choose(self, label, option):
         self._page.choose(label, option)
         self.clicks += 1
@@ -65,7 +69,7 @@ TASKS = [
     ),
     Task(
         "Who spent most yesterday?",
-        lambda way, _: way.click(NAV, "Explore").choose("Time range", "Yesterday"),
+        lambda way, _: way.click(NAV, "Explore").sees("h1", "Explore").choose("Time range", "Yesterday"),
         *(".groups td", "@example.com"),
     ),
     Task("Which team's budget will not last?", lambda way, _: way.click(NAV, "Spend"), "tr", "Group platform"),

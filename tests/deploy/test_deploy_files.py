@@ -150,5 +150,7 @@ def test_the_grafana_dashboard_asks_for_what_there_is_and_its_panels_do_not_over
         "circuit_breaker_trips_total",
         "passthrough_total",
         "prompts_total",
+        "telemetry_events_total",
+        "telemetry_forwarded_total",
         "upstream_retries_total",
     }
