@@ -3,8 +3,6 @@
 import { html, render } from "htm/preact";
 import { App } from "./app.js";
 import { showTheme } from "./frame/theme.js";
-import { loadOthersLater } from "./frame/views.js";
 
 showTheme();
 render(html`<${App} />`, document.getElementById("app"));
-loadOthersLater();

@@ -21,8 +21,3 @@ export function isSame(one, another) {
   const text = ({ page, query }) => JSON.stringify([page, Object.entries(query).sort()]);
   return text(one) === text(another);
 }
-
-/** Saved views in the order of a menu: those of this page first, each page by name as the API has them. */
-export function inMenu(views, page) {
-  return [...views.filter((one) => one.page === page), ...views.filter((one) => one.page !== page)];
-}

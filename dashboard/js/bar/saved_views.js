@@ -7,7 +7,7 @@ import { Confirm, NewOne } from "../parts/forms.js";
 import { Pending } from "../parts/states.js";
 import { send } from "../server/api.js";
 import { useResource } from "../server/resource.js";
-import { addressOf, inMenu, isSame, savedOf } from "./addresses.js";
+import { addressOf, isSame, savedOf } from "./addresses.js";
 
 const MAX_VIEWS = 1000;
 const MAX_NAME = 80;
@@ -34,7 +34,7 @@ export function SavedViews({ route, user }) {
     setMessage(text);
   };
   const close = () => setDialog(null);
-  const lines = () => inMenu(list.data.results, shown.page).map((view) => html`<${Line} key=${view.id} view=${view} user=${user} shown=${shown} show=${show} />`);
+  const lines = () => list.data.results.map((view) => html`<${Line} key=${view.id} view=${view} user=${user} shown=${shown} show=${show} />`);
   return html`
     <div class="saved">
       <button type="button" class="plain" popovertarget="saved-views" aria-label="Saved views" title="Saved views"><span aria-hidden="true">☆</span></button>

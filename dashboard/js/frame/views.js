@@ -5,21 +5,10 @@ import { useLayoutEffect, useState } from "preact/hooks";
 import { Beside } from "../bar/bar.js";
 import { Empty, Failure, Loading } from "../parts/states.js";
 import { ApiError } from "../server/api.js";
-import { viewOf, VIEWS } from "./registry.js";
+import { viewOf } from "./registry.js";
 import { href } from "./router.js";
 
-const LOAD_OTHERS_AFTER_MS = 3000;
 const loaded = new Map();
-
-/** Load all views, one after the other, when the first one has had the time that it needs: so each is there when somebody goes to it. */
-export function loadOthersLater() {
-  setTimeout(() => loadAll().catch(() => {}), LOAD_OTHERS_AFTER_MS);
-}
-
-/** Throws at the first that cannot be loaded: a browser asks for a module only once, so the others are left to who needs them. */
-async function loadAll() {
-  for (const one of VIEWS) await load(one);
-}
 
 async function load({ view, from }) {
   loaded.set(view, (await import(`../views/${from}.js`)).default);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { addressOf, inMenu, isSame, savedOf } from "../../../dashboard/js/bar/addresses.js";
+import { addressOf, isSame, savedOf } from "../../../dashboard/js/bar/addresses.js";
 import { parse } from "../../../dashboard/js/frame/router.js";
 
 test("what is saved of an address leads to it again, without the call that is open", () => {
@@ -29,9 +29,4 @@ test("two views are the same that lead to the same address, in whatever order", 
   assert.ok(isSame(one, { query: { range: "7d", q: "x" }, page: "explore", name: "week" }));
   assert.ok(!isSame(one, { ...one, page: "errors" }));
   assert.ok(!isSame(one, { ...one, query: { q: "x" } }));
-});
-
-test("a menu begins with the views of this page", () => {
-  const views = ["explore", "errors", "explore"].map((page, id) => ({ page, id }));
-  assert.deepEqual(inMenu(views, "errors").map(({ id }) => id), [1, 0, 2]);
 });

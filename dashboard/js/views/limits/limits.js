@@ -38,31 +38,28 @@ export default function Limits({ route, user }) {
   return seesEveryone(user) ? html`<${OfAll} route=${route} user=${user} />` : html`<${Usage} route=${route} user=${user} />`;
 }
 
+/** The limits as they are now, and beside them what was refused in the range. */
 function OfAll({ route, user }) {
   const chosen = chosenRange(route.params, USUAL);
-  return html`
-    <${Bar} route=${route} user=${user} chosen=${chosen} />
-    <${Now} chosen=${chosen} range=${rangeParams(route.params, USUAL)} />
-  `;
-}
-
-/** The limits as they are now, and beside them what was refused in the range. */
-function Now({ chosen, range }) {
+  const range = rangeParams(route.params, USUAL);
   const { data, error, reload } = useResource("limits", {}, { every: EVERY_MS });
   const refused = useResource("stats", { ...asked(chosen), of: "refusals", group_by: "rule", bucket: "all", limit: 1000 }, { every: REFUSED_EVERY_MS });
-  if (!data || !(refused.data || refused.error)) return html`<${Pending} error=${error} retry=${reload} />`;
+  const isThere = data && (refused.data || refused.error);
   return html`
-    ${error && html`<${Failure} error=${error} retry=${reload} />`}
-    <p class="quiet range-text">
-      ${SCOPES[data.scope]}, at ${time(data.at)}.${" "}
-      <a href=${href("interceptions", "", { q: searchFor({ status: "in_flight" }) })}>Calls under way</a>.${" "}
-      <a href=${href("usage")}>My usage</a>
-      ${data.state !== "ok" && html` <b class="bad">${data.state}</b>`}
-    </p>
-    <div class="cards">${data.limits.filter(isShown).map((limit) => html`<${Limit} key=${limit.name} limit=${limit} />`)}</div>
-    <${NotSet} limits=${data.limits.filter((limit) => !limit.limit)} />
-    <${RefusedInRange} refused=${refused} tz=${chosen.tz} range=${range} />
-    ${refused.data && html`<${WhatIf} from=${refused.data.from} to=${refused.data.to} tz=${chosen.tz} />`}
+    <${Bar} route=${route} user=${user} chosen=${chosen} />
+    <${Pending} data=${isThere} error=${error} retry=${reload} />
+    ${isThere &&
+    html`
+      <p class="quiet range-text">
+        ${SCOPES[data.scope]}, at ${time(data.at)}.${" "}
+        <a href=${href("interceptions", "", { q: searchFor({ status: "in_flight" }) })}>Calls under way</a>.${" "}
+        <a href=${href("usage")}>My usage</a>
+        ${data.state !== "ok" && html` <b class="bad">${data.state}</b>`}
+      </p>
+      <div class="cards">${data.limits.filter(isShown).map((limit) => html`<${Limit} key=${limit.name} limit=${limit} />`)}</div>
+      <${RefusedInRange} refused=${refused} tz=${chosen.tz} range=${range} />
+      ${refused.data && html`<${WhatIf} from=${refused.data.from} to=${refused.data.to} tz=${chosen.tz} />`}
+    `}
   `;
 }
 
@@ -76,12 +73,6 @@ function Name({ of: { key, username } }) {
 /** Whether a limit is set, or somebody uses what it would count. */
 function isShown({ limit, keys, used }) {
   return limit > 0 || used > 0 || keys?.length > 0;
-}
-
-/** The settings of limits that do not hold. */
-function NotSet({ limits }) {
-  if (!limits.length) return null;
-  return html`<p class="quiet">Of the settings of this server no limit is set by ${limits.map(({ setting }, number) => html`${number > 0 && ", "}<code>${setting}</code>`)}.</p>`;
 }
 
 function Limit({ limit }) {

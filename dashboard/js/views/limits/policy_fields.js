@@ -4,7 +4,7 @@ import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { Field } from "../../parts/forms.js";
 import { itemsOf } from "../../text/format.js";
-import { COLLECTOR, fieldAt, limitOf, linesText, patternsOf, patternsText, policyOf, policyText, slotsOf, slotsText, telemetryOf, withField } from "./policy_form.js";
+import { COLLECTOR, fieldAt, limitOf, linesText, patternsOf, patternsText, slotsOf, slotsText, telemetryOf, withField } from "./policy_form.js";
 
 const PATTERNS = { rows: 2, read: patternsOf, write: patternsText };
 const NUMBER = { inputmode: "numeric", read: slotsOf, write: slotsText };
@@ -63,17 +63,6 @@ const MANAGED = [
   { path: ["env"], label: "Telemetry to", placeholder: "https://collector.example:4318", read: telemetryOf, write: (env) => env?.[COLLECTOR] ?? "" },
   { path: ["env", "CLAUDE_CODE_GATEWAY_HINT_HEADERS"], label: "Headers that say more of a call", options: [["", "not sent"], ["1", "sent"]] },
 ];
-const SETTINGS = {
-  path: ["managed_settings"],
-  label: "All managed settings",
-  hint: "As JSON: what Claude Code gets where it signs in at the bridge.",
-  placeholder: '{"permissions": {"deny": ["Read(.env)"]}}',
-  rows: 5,
-  read: (text) => policyOf(text) ?? text,
-  write: (value) => (typeof value === "string" ? value : policyText(value)),
-  isWrong: (value) => typeof value === "string" && "This is no JSON object.",
-};
-
 /** `shared`: the policy is of many, and has limits in two parts. `onPolicy` gets the policy after each change. */
 export function PolicyFields({ policy, shared, onPolicy }) {
   const drawn = (fields, within = []) =>
@@ -91,14 +80,13 @@ export function PolicyFields({ policy, shared, onPolicy }) {
     </details>
     <details>
       <summary>Managed settings of Claude Code</summary>
-      ${typeof policy.managed_settings !== "string" && drawn(MANAGED, SETTINGS.path)}
-      ${drawn([SETTINGS])}
+      ${drawn(MANAGED, ["managed_settings"])}
     </details>
   `;
 }
 
 /** What is at a path of the policy, as it was typed until the JSON says something else. */
-function PolicyField({ policy, onPolicy, path, read = (text) => text, write = (value) => value ?? "", isWrong, hint, ...field }) {
+function PolicyField({ policy, onPolicy, path, read = (text) => text, write = (value) => value ?? "", ...field }) {
   const value = fieldAt(policy, path);
   const [typed, setTyped] = useState("");
   const put = (text) => {
@@ -106,6 +94,5 @@ function PolicyField({ policy, onPolicy, path, read = (text) => text, write = (v
     onPolicy(withField(policy, path, read(text, value)));
   };
   const isTyped = JSON.stringify(withField({}, ["value"], read(typed, value))) === JSON.stringify(withField({}, ["value"], value));
-  const wrong = isWrong?.(value);
-  return html`<${Field} ...${field} hint=${wrong ? html`<span class="bad" role="alert">${wrong}</span>` : hint} value=${isTyped ? typed : (write(value) ?? "")} onText=${put} />`;
+  return html`<${Field} ...${field} value=${isTyped ? typed : (write(value) ?? "")} onText=${put} />`;
 }

@@ -45,25 +45,15 @@ function scaleOf(spans) {
     else busy.push([start, end]);
   }
   const longest = Math.max(1, busy.reduce((sum, [start, end]) => sum + end - start, 0)) * GAP;
-  const knots = [];
-  const cut = [];
-  let place = 0;
-  busy.forEach(([start, end], index) => {
-    const pause = index ? start - busy[index - 1][1] : 0;
-    if (pause > longest) cut.push({ place: place + longest / 2, ms: pause });
-    place += Math.min(pause, longest);
-    knots.push([start, place]);
-    place += end - start;
-    knots.push([end, place]);
-  });
-  const whole = Math.max(1, place);
-  const at = (time) => {
-    const next = knots.findIndex(([knot]) => knot >= time);
-    if (next <= 0) return next < 0 ? 1 : 0;
-    const [[before, from], [after, to]] = [knots[next - 1], knots[next]];
-    return (from + (after > before ? (to - from) * ((time - before) / (after - before)) : 0)) / whole;
-  };
-  return { at, pauses: cut.map(({ place: middle, ms }) => ({ left: middle / whole, ms })) };
+  const pauseBefore = (index) => (index ? busy[index][0] - busy[index - 1][1] : 0);
+  const lengthUntil = (time) =>
+    busy.reduce((sum, [start, end], index) => {
+      const pause = pauseBefore(index);
+      return sum + Math.max(0, Math.min(longest, pause, time - start + pause)) + Math.max(0, Math.min(time, end) - start);
+    }, 0);
+  const whole = Math.max(1, lengthUntil(busy.at(-1)[1]));
+  const pauses = busy.flatMap(([start], index) => (pauseBefore(index) > longest ? [{ left: (lengthUntil(start) - longest / 2) / whole, ms: pauseBefore(index) }] : []));
+  return { at: (time) => lengthUntil(time) / whole, pauses };
 }
 
 /** What an agent is called: Explore (a1b2c3), or what of both is known. */

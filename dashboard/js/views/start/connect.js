@@ -2,6 +2,7 @@
 
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
+import { Choice } from "../../bar/bar.js";
 import { go, href } from "../../frame/router.js";
 import { Segmented, usageOf } from "../../parts/figures.js";
 import { Field, submitting } from "../../parts/forms.js";
@@ -43,9 +44,7 @@ function Instructions({ params, configured, user }) {
       <${Segmented} label="Client" options=${clients.map(({ id, name }) => [id, name])} value=${client.id} onChoose=${(id) => choose({ client: id, provider: "" })} />
       <label>
         <span aria-hidden="true">Provider</span>${" "}
-        <select aria-label="Provider" value=${provider.name} onChange=${(event) => choose({ provider: event.target.value })}>
-          ${providers.map(({ name, key_state: state }) => html`<option key=${name} value=${name}>${`${name} (${MARKS[state]})`}</option>`)}
-        </select>
+        <${Choice} label="Provider" none="" value=${provider.name} options=${providers.map(({ name, key_state: state }) => [name, `${name} (${MARKS[state]})`])} onChoose=${(name) => choose({ provider: name })} />
       </label>
       <${KeyState} provider=${provider} />
       ${snippets(client.id, address, modelOf(provider), token?.token).map(
