@@ -104,6 +104,7 @@ function isWider(bars, range) {
 function ExploreBar({ route, query, user, csv }) {
   const { of, by, chosen } = query;
   const choose = chooser(route);
+  const [typed, setTyped] = useState(null); // figures that come meanwhile draw the field anew
   const tags = useKept("tags", { limit: MAX_NAMES }) ?? [];
   const models = useKept("stats", { range: "30d", group_by: "provider,model", limit: MAX_NAMES });
   const names = [...dimensionsOf(of).filter((name) => seesEveryone(user) || !FOR_ALL.includes(name)), ...(of === "calls" ? tags.map(tagDimension) : [])];
@@ -120,7 +121,7 @@ function ExploreBar({ route, query, user, csv }) {
       <${Choice} label="What" none="" value=${of} options=${Object.entries(SUBJECTS).map(([name, subject]) => [name, subject.name])} onChoose=${show} />
       <${Choice} label="Group by" none="Nothing" value=${by[0] ?? ""} options=${dimensions} onChoose=${(name) => put(0, name)} />
       <${Choice} label="and by" none="and nothing" value=${by[1] ?? ""} options=${dimensions} onChoose=${(name) => put(1, name)} />
-      ${of !== "refusals" && html`<input type="text" class="as" autocomplete="off" spellcheck=${false} aria-label="The same tokens on" placeholder="The same tokens on …" list="models" value=${query.as} onChange=${({ target }) => choose({ as: target.value.trim() })} />`}
+      ${of !== "refusals" && html`<input type="text" class="as" autocomplete="off" spellcheck=${false} aria-label="The same tokens on" placeholder="The same tokens on …" list="models" value=${typed ?? query.as} onInput=${({ target }) => setTyped(target.value)} onChange=${({ target }) => (choose({ as: target.value.trim() }), setTyped(null))} />`}
       <datalist id="models">${(models?.groups ?? []).map(({ group: { provider, model } }) => html`<option key=${provider + model} value=${`${provider}/${model}`} />`)}</datalist>
       <a class="button" href=${csv} download="explore.csv">CSV</a>
     <//>
