@@ -23,8 +23,8 @@ def call(number, *, at=None, took=1, is_failed=True, fingerprint=b"f", **more):
 def links(*calls):
     """What is found of calls: each one's attempt and the one before, by number; and which have a retry now."""
     retried = find_retries(calls, [one for one in calls if one["status"] == "failed"])
-    found = {one["_id"]: (one["retry"]["attempt"], one["retry"].get("retry_of")) for one in calls if "retry" in one}
-    assert {one["retry"].get("retry_of") for one in calls if "retry" in one} - {None} == set(retried)
+    found = {one["_id"]: (one["attempt"], one.get("retry_of")) for one in calls if "attempts" in one}
+    assert {before for _, before in found.values()} - {None} == set(retried)
     return found
 
 
@@ -38,6 +38,7 @@ def links(*calls):
     ids=["another request", "before the first had ended", "too late", "an end that is presumed", "known before"],
 )
 def test_nothing_else_is_a_retry(second):
+    assert links(call(1), call(2)) == {2: (1, 1)}
     assert links(call(1), second) == {}
 
 
@@ -68,17 +69,17 @@ def test_tries_make_rows_in_time_wherever_they_are_split(kinds, split):
     retried = set()
     for part in calls[:split], calls[split:]:
         seen = calls[:split] if part is calls[:split] else calls
-        failed = [one | one.get("retry", {}) for one in seen if one["status"] == "failed" and one["_id"] not in retried]
+        failed = [one for one in seen if one["status"] == "failed" and one["_id"] not in retried]
         new = find_retries(part, failed)
         assert len(set(new)) == len(new)
         assert not retried & set(new)
         retried |= set(new)
     for one in calls:
-        if (before := one.get("retry", {}).get("retry_of")) is None:
+        if (before := one.get("retry_of")) is None:
             continue
         earlier = by_id[before]
         assert earlier["status"] == "failed"
         assert earlier["fingerprint"] == one["fingerprint"]
         assert timedelta() <= one["started_at"] - earlier["ended_at"] <= MAX_PAUSE
-        assert one["retry"]["attempt"] > earlier.get("retry", {}).get("attempt", earlier.get("retry_count", 0))
-        assert one["retry"]["attempts"] == one["retry"]["attempt"] + 1
+        assert one["attempt"] > earlier.get("attempt", earlier.get("retry_count", 0))
+        assert one["attempts"] == one["attempt"] + 1
