@@ -17,6 +17,7 @@ from resources.accounts import LIFETIME, Name, Username, read_duration
 from resources.bodies import Body, InvalidBodyError, OtherReaders, Readers
 from resources.fields import Time, doc
 from settings.kinds import POSITIVE_DURATION
+from storage.accounts.identities import capped_expiry
 from storage.accounts.users import Identity, Role, User, checked_name, checked_username
 
 TOKEN_NAME: Final = "Invitation"  # noqa: S105 - what a token is called
@@ -92,6 +93,7 @@ async def invite_user(ask: Ask, body: NewInvitation) -> Invitation:
     """
     bridge, policy = ask.bridge, body.policy()
     expires_at = bridge.now() + POSITIVE_DURATION.parse(body.expires)
+    capped_expiry(expires_at, ask.author.expires_at)  # what cannot be is refused before anybody is added
     user = await bridge.identities.add_user(body.username, role=Role.MEMBER, name=body.name or None, author=ask.author)
     if policy != Policy():
         await store_of(bridge).change(Level.USER, user.username, lambda _: policy, versions=None, author=ask.author)

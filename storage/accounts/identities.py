@@ -120,7 +120,7 @@ class Identities(UserAccounts):
             IdentityConflictError: The user has `tokens_per_user` active tokens already, and the author is not an owner.
             IdentityError: The name is not allowed, or `expires_at` is past or too late.
         """
-        expires_at = _capped(expires_at, author.expires_at)
+        expires_at = capped_expiry(expires_at, author.expires_at)
         new = _NewToken.make(checked_name("token's name", name), expires_at, self._now())
 
         async def create(session: Session) -> Token:
@@ -161,7 +161,7 @@ class Identities(UserAccounts):
             IdentityConflictError: It is not valid any more, or the user has too many.
             IdentityError: `expires_at` is past or too late.
         """
-        expires_at = expires_at and _capped(expires_at, author.expires_at)
+        expires_at = expires_at and capped_expiry(expires_at, author.expires_at)
 
         async def change(session: Session) -> tuple[Token, str]:
             old, now = await self._existing_token(token_id, of, session), self._now()
@@ -336,7 +336,7 @@ def _is_limited(author: Author) -> bool:
     return author.user is not None and author.user.role is not Role.OWNER
 
 
-def _capped(expires_at: datetime | None, latest: datetime | None) -> datetime | None:
+def capped_expiry(expires_at: datetime | None, latest: datetime | None) -> datetime | None:
     """When a token expires that is made with one that expires at `latest`; None is never.
 
     Raises:

@@ -111,6 +111,14 @@ async def test_what_cannot_be_is_named_and_nobody_is_added(running, fields, fiel
     assert (await running.get(f"{CONTROL}/users/kim"))[0] == 404
 
 
+async def test_an_invitation_ends_no_later_than_the_token_of_who_makes_it_and_else_adds_nobody(running):
+    _, short = await post(running, "users/me/tokens", running.headers, name="short", expires="1d")
+    headers = running.headers | {"Authorization": f"Bearer {short['token']}"}
+    response, problem = await post(running, "invitations", headers, username="kim", expires="7d")
+    assert (response.status, "cannot expire later" in problem["detail"]) == (400, True)
+    assert (await running.get(f"{CONTROL}/users/kim"))[0] == 404
+
+
 async def test_a_name_that_is_taken_is_refused(running):
     response, _ = await post(running, "invitations", running.headers, username="ada", expires="7d")
     assert response.status == 409
