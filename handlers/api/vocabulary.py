@@ -150,14 +150,14 @@ ACTIONS: Final[Mapping[Action, str]] = MappingProxyType(
 )
 
 
-class Word(Struct):
+class TitledWord(Struct):
     """What people call a word, and what it means."""
 
     title: str
     meaning: str
 
 
-class RuleWord(Word):
+class RuleWord(TitledWord):
     """A rule by which the bridge refuses calls."""
 
     statuses: Annotated[list[int], doc("The HTTP statuses of its refusals.")]
@@ -177,7 +177,7 @@ class Vocabulary(Struct):
     """What words mean, and which there are, each in the order in which it is shown."""
 
     rules: dict[Rule, RuleWord]
-    ends: Annotated[dict[EndReason, Word], doc("How a call may fail.")]
+    ends: Annotated[dict[EndReason, TitledWord], doc("How a call may fail.")]
     roles: Annotated[dict[Role, str], doc("What each may, the least first.")]
     provider_types: Annotated[dict[ProviderType, str], doc("What people call those that can be added.")]
     alerts: Annotated[dict[AlertType, str], doc("What a webhook is told.")]
@@ -199,7 +199,7 @@ class Vocabulary(Struct):
 
 VOCABULARY: Final = Vocabulary(
     rules={rule: RuleWord(title, meaning, list(statuses)) for rule, (title, statuses, meaning) in RULES.items()},
-    ends={reason: Word(*said) for reason, said in ENDS.items()},
+    ends={reason: TitledWord(*said) for reason, said in ENDS.items()},
     roles=dict(ROLES),
     provider_types=dict(PROVIDER_TYPES),
     alerts=dict(ALERTS),

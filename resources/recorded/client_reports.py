@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from msgspec import Struct, structs
 
 from intercept.client_events import ClientEventName
 from resources.fields import Count, Time, doc, of_fields
-
-MICRO: Final = 1_000_000
+from resources.limits import MICRO_DOLLARS
 
 
 class ToolReport(Struct):
@@ -62,11 +61,11 @@ class ClientSaid:
                 if cost is not None:
                     micro_usd = (micro_usd or 0) + cost
                     if "request_id" in event:
-                        self.costs[event["request_id"]] = cost / MICRO
+                        self.costs[event["request_id"]] = cost / MICRO_DOLLARS
             elif name == ClientEventName.COMPACTION:
                 compactions.append(of_fields(Compaction, event))
             elif (id_ := event.get("tool_call_id")) is not None:
                 before = self.tools.get(id_, ToolReport())
                 self.tools[id_] = of_fields(ToolReport, {**structs.asdict(before), **event})
-        cost_usd = None if micro_usd is None else micro_usd / MICRO
+        cost_usd = None if micro_usd is None else micro_usd / MICRO_DOLLARS
         self.report = ClientReport(calls, cost_usd, compactions, more) if events else None

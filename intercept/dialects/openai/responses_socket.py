@@ -35,7 +35,7 @@ _STEER_ENDS: Final = frozenset({"response.steer.failed", "response.steer.pending
 CallT = TypeVar("CallT")
 
 
-class ClientEvent(Struct, frozen=True):
+class ResponsesClientEvent(Struct, frozen=True):
     """An event of a client: `generate` is false if it only requests an id, to warm up.
 
     `previous_response_id` is the response that it continues or steers.
@@ -77,12 +77,12 @@ class ServerEvent(Struct, frozen=True):
         return self.response.id if self.response is not None else self.response_id
 
 
-_CLIENT_EVENT: Final = Decoder(ClientEvent)
+_CLIENT_EVENT: Final = Decoder(ResponsesClientEvent)
 _SERVER_EVENT: Final = Decoder(ServerEvent)
 _UNKNOWN_EVENT: Final = ServerEvent()
 
 
-def read_client_event(message: bytes) -> ClientEvent | None:
+def read_client_event(message: bytes) -> ResponsesClientEvent | None:
     """Read what a client sent; None where it is no event."""
     return read_event(message, _CLIENT_EVENT)
 
@@ -123,7 +123,7 @@ class Lanes(Generic[CallT]):
         created = [call for calls in self._created.values() for call in calls]
         return [*created, *(one.call for waiting in self._waiting.values() for one in waiting)]
 
-    def lane_of(self, event: ClientEvent) -> str:
+    def lane_of(self, event: ResponsesClientEvent) -> str:
         """The lane of a request; one that steers is in that of the response that it names."""
         steered = self._by_response.get(_bounded(event.previous_response_id)) if event.type == STEER else None
         lanes = (lane for lane, calls in self._created.items() if any(call is steered for call in calls))
@@ -134,7 +134,7 @@ class Lanes(Generic[CallT]):
         calls = self._created.get(lane) or [one.call for one in self._waiting.get(lane, ())]
         return calls[-1] if calls else None
 
-    def begin(self, lane: str, call: CallT, event: ClientEvent) -> None:
+    def begin(self, lane: str, call: CallT, event: ResponsesClientEvent) -> None:
         """Note that a request goes to the provider."""
         self._waiting.setdefault(lane, []).append(
             _Waiting(call, _bounded(event.previous_response_id), event.type == STEER)

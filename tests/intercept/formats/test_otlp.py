@@ -18,7 +18,7 @@ PLAIN = {"a": "é", "b": True, "c": -3, "d": 2**40, "e": 0.25, "empty": ""}
 
 
 def written(*records):
-    """A request with these records, each of a time and attributes, and with much that is not read."""
+    """A request in protobuf with these records, each of a time and attributes, and with much that is not read."""
     kinds = {str: "string_value", bool: "bool_value", int: "int_value", float: "double_value"}
     made = [
         Record(
@@ -41,7 +41,7 @@ def written(*records):
 
 
 def in_json(*records):
-    """The same in JSON."""
+    """A request in JSON with these records, each of a time and attributes, and with much that is not read."""
 
     def value(one):
         kinds = {str: "stringValue", bool: "boolValue", int: "intValue", float: "doubleValue"}

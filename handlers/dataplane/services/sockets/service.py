@@ -28,7 +28,7 @@ from upstream.response import SWITCHING_PROTOCOLS
 
 VERSION = "13"
 KEY_BYTES = 16
-"""Those of a `Sec-WebSocket-Key` (RFC 6455 section 4.1)."""
+"""The bytes of a `Sec-WebSocket-Key`, without base64 (RFC 6455 section 4.1)."""
 WEBSOCKET_ID_HEADER = "X-AI-Bridge-WebSocket-Id"
 NOT_A_HANDSHAKE = "This is no WebSocket handshake: it needs Sec-WebSocket-Key, and Sec-WebSocket-Version 13."
 FOREIGN_ORIGIN = "A page of another origin may not open a WebSocket here."

@@ -27,8 +27,8 @@ from intercept.dialects.openai.dialect import OpenAIError
 from intercept.dialects.openai.responses_socket import (
     CREATE,
     ERROR,
-    ClientEvent,
     Lanes,
+    ResponsesClientEvent,
     read_client_event,
     read_server_event,
 )
@@ -315,7 +315,7 @@ class SocketSession:
         if len(self._lanes) >= MAX_CALLS:
             raise Problem(429, TOO_MANY_CALLS, rule=Rule.USER_CONCURRENCY)
 
-    def _body(self, event: ClientEvent, lane: str, message: bytes) -> bytes:
+    def _body(self, event: ResponsesClientEvent, lane: str, message: bytes) -> bytes:
         """The body of the same request over HTTP."""
         current = self._lanes.current(lane)
         if event.type == CREATE or current is None:

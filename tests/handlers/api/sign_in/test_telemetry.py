@@ -5,7 +5,8 @@ import gzip
 
 import pytest
 
-from storage.recording import client_events
+from intercept.client_events import ClientEvent, ClientEventName
+from storage.recording.client_events import MAX_HOURLY, MAX_PENDING
 from tests.bridge import until
 from tests.fake_upstream import FakeUpstream
 from tests.handlers.api.recorded.test_sessions import LIST, id_of
@@ -17,6 +18,7 @@ BASE = "/api/v2/aibridge/anthropic"
 JSON = {"Content-Type": "application/json"}
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 SECOND = 1_000_000_000
+API_REQUEST = ClientEventName.API_REQUEST
 
 
 def event(name, sequence, **said):
@@ -96,13 +98,19 @@ async def test_only_who_is_signed_in_is_heard_and_what_cannot_be_read_is_taken(r
     assert await running.bridge.database.client_events.count_documents({}) == 0
 
 
-async def test_of_one_user_only_so_much_is_kept_and_what_is_lost_is_counted(running, monkeypatch):
-    monkeypatch.setattr(client_events, "MAX_HOURLY", 2)
-    await send(running, "logs", JSON, in_json(*spoken(running.bridge.now())))
-    await running.bridge.client_events.flush()
-    assert await running.bridge.database.client_events.count_documents({}) == 2
+async def test_of_one_user_only_so_much_is_kept_and_what_is_lost_is_counted(running):
+    kept, user = running.bridge.client_events, running.identity.user.id
+    kept.note(
+        user, (ClientEvent(name=API_REQUEST, session_id="s1", sequence=number) for number in range(MAX_PENDING + 1))
+    )
+    await kept.flush()
+    kept.note(user, (ClientEvent(name=API_REQUEST, session_id="s2", sequence=number) for number in range(MAX_PENDING)))
+    await kept.flush()
+    await send(running, "logs", JSON, in_json(*spoken(running.bridge.now())[:2]))
+    await kept.flush()
+    assert await running.bridge.database.client_events.count_documents({}) == MAX_HOURLY
     metrics = (await running.request("GET", "/metrics", running.headers)).body.decode()
-    for line in ('telemetry_events_total{outcome="recorded"} 2.0', 'telemetry_events_total{outcome="lost"} 3.0'):
+    for line in ('telemetry_events_total{outcome="recorded"} 10000.0', 'telemetry_events_total{outcome="lost"} 3.0'):
         assert f"coder_aibridged_{line}" in metrics
 
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from intercept.dialects.drafts import MAX_NAME
 from intercept.dialects.openai.responses_socket import (
-    ClientEvent,
     Lanes,
+    ResponsesClientEvent,
     ServerEvent,
     read_client_event,
     read_server_event,
@@ -18,11 +18,11 @@ from tests.cases import for_each
 
 @for_each(
     ("message", "event", "is_request"),
-    (b'{"type":"response.create","model":"m"}', ClientEvent("response.create"), True),
-    (b'{"type":"response.create","generate":false}', ClientEvent("response.create", generate=False), True),
-    (b'{"type":"response.steer","stream_id":"a"}', ClientEvent("response.steer", "a"), True),
-    (b'{"type":"response.processed"}', ClientEvent("response.processed"), False),
-    (b'{"type":7}', ClientEvent(), False),
+    (b'{"type":"response.create","model":"m"}', ResponsesClientEvent("response.create"), True),
+    (b'{"type":"response.create","generate":false}', ResponsesClientEvent("response.create", generate=False), True),
+    (b'{"type":"response.steer","stream_id":"a"}', ResponsesClientEvent("response.steer", "a"), True),
+    (b'{"type":"response.processed"}', ResponsesClientEvent("response.processed"), False),
+    (b'{"type":7}', ResponsesClientEvent(), False),
 )
 def test_what_a_client_sends_is_told_apart(message, event, is_request):
     assert (read_client_event(message), event.is_request) == (event, is_request)
@@ -48,7 +48,7 @@ def event(kind, response=None, lane=None, *, status=None, previous=None, steer=N
 
 
 def begin(lanes, lane, call, kind="response.create", previous=None):
-    lanes.begin(lane, call, ClientEvent(kind, lane, previous_response_id=previous))
+    lanes.begin(lane, call, ResponsesClientEvent(kind, lane, previous_response_id=previous))
 
 
 def receive(lanes, event):
@@ -63,9 +63,9 @@ def test_a_steering_request_is_in_the_lane_of_its_response():
     lanes = Lanes()
     begin(lanes, "a", "first")
     receive(lanes, event("response.created", "r1", "a"))
-    assert lanes.lane_of(ClientEvent("response.steer", previous_response_id="r1")) == "a"
-    assert lanes.lane_of(ClientEvent("response.steer", previous_response_id="r9")) == ""
-    assert lanes.lane_of(ClientEvent("response.create", "b", previous_response_id="r1")) == "b"
+    assert lanes.lane_of(ResponsesClientEvent("response.steer", previous_response_id="r1")) == "a"
+    assert lanes.lane_of(ResponsesClientEvent("response.steer", previous_response_id="r9")) == ""
+    assert lanes.lane_of(ResponsesClientEvent("response.create", "b", previous_response_id="r1")) == "b"
 
 
 @pytest.mark.parametrize("kind", ["response.steer.failed", "response.steer.pending"])
@@ -102,7 +102,7 @@ def test_of_the_id_of_a_response_no_more_is_held_than_of_any_name():
     long = "i" * 1000
     assert receive(lanes, event("response.created", long, previous="r" * MAX_NAME)) == ("second", False)
     assert list(lanes._by_response) == [long[:MAX_NAME]]
-    assert lanes.lane_of(ClientEvent("response.steer", "a", previous_response_id=long)) == ""
+    assert lanes.lane_of(ResponsesClientEvent("response.steer", "a", previous_response_id=long)) == ""
     assert receive(lanes, event("response.completed", long)) == ("second", True)
 
 
