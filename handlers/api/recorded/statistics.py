@@ -106,7 +106,8 @@ class QuestionQuery(Ranged, frozen=True):
         Literal["previous"] | None,
         doc(
             "Puts `previous` beside each total: what it was in the time range before. Before whole months these are as many "
-            "months, before whole days as many days, before anything else as much time. That of all has points."
+            "months, before whole days as many days, before anything else as much time; before more than a week those with "
+            "the same weekdays. That of all has points."
         ),
     ] = None
     priced_as: Annotated[

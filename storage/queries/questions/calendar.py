@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
+_WEEK = 7 * _DAY
 _NONE = timedelta()
 
 
@@ -93,7 +94,7 @@ def previous(start: datetime, end: datetime, zone: tzinfo) -> tuple[datetime, da
     """Return the time range before, to compare one with.
 
     Before whole months are as many months, and before whole days as many days, of the zone. Before anything else is as
-    much time.
+    much time. What has more than a week is compared with the same weekdays, so some days may lie between the two.
 
     Raises:
         OverflowError: That is before the year 1.
@@ -103,8 +104,15 @@ def previous(start: datetime, end: datetime, zone: tzinfo) -> tuple[datetime, da
         if first.day == last.day == 1:
             months = (last.year - first.year) * 12 + last.month - first.month
             return midnight(_month_after(first, -months), zone), start
-        return midnight(first - (last - first), zone), start
-    return start - (end - start), start
+        back = _in_whole_weeks(last - first)
+        return midnight(first - back, zone), midnight(last - back, zone)
+    back = _in_whole_weeks(end - start)
+    return start - back, end - back
+
+
+def _in_whole_weeks(length: timedelta) -> timedelta:
+    """Return a length of more than a week as the weeks that it is part of."""
+    return -(-length // _WEEK) * _WEEK if length > _WEEK else length
 
 
 def midnight(day: date, zone: tzinfo) -> datetime:

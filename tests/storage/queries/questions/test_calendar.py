@@ -81,14 +81,24 @@ def test_before_months_are_months_and_before_days_days(zone, start, end, before)
     assert previous(utc(start), utc(end), zone) == (utc(before), utc(start))
 
 
+@for_each(
+    ("zone", "start", "end", "before", "until"),
+    (UTC, "2026-11-05T00:00", "2026-12-05T00:00", "2026-10-01T00:00", "2026-10-31T00:00"),
+    (BERLIN, "2026-10-31T23:00", "2026-11-10T23:00", "2026-10-17T22:00", "2026-10-27T23:00"),
+    (UTC, "2026-11-04T03:00", "2026-12-04T03:00", "2026-09-30T03:00", "2026-10-30T03:00"),
+)
+def test_before_more_than_a_week_are_the_same_weekdays(zone, start, end, before, until):
+    assert previous(utc(start), utc(end), zone) == (utc(before), utc(until))
+
+
 @given(BUCKETS, TIMES, st.integers(1, 40), ZONES)
-def test_the_range_before_ends_where_the_range_begins(period, at, number, zone):
+def test_the_range_before_ends_less_than_a_week_before_the_range_begins(period, at, number, zone):
     start = end = floor(period, at, zone)
     for _ in range(number):
         end = following(period, end, zone)
     before, until = previous(start, end, zone)
-    assert until == start
-    assert before < start
+    assert timedelta() <= start - until < timedelta(days=7)
+    assert before < until
     assert sum(1 for _ in starts(period, start, end, zone)) == number
 
 

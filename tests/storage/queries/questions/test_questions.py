@@ -202,7 +202,7 @@ def test_every_group_is_what_its_calls_add_up_to(
         groups, points, earlier, over_time = {}, {}, {}, {}
         async for document in database.interceptions.find({**selection.values, "status": {"$in": selection.statuses}}):
             at, totals = document["started_at"], totals_of_call(document)
-            if before.start <= at < query.end:
+            if before.start <= at < before.end or query.start <= at < query.end:
                 add(over_time.setdefault((at >= query.start, floor(period, at, zone)), {}), totals)
             for key in keys_of(document, query.by):
                 if before.start <= at < before.end:
