@@ -246,9 +246,9 @@ class Page:
             self.browser.execute_script("scrollTo(0, document.body.scrollHeight)")
             return len(self.all(".rows > *"))
 
-        while not self.all(".end p.quiet"):
+        while not self.all(".end p:not(.note)"):
             before = seen()
-            self.until(lambda: seen() > before or self.all(".end p.quiet"), "the list was to go on")  # noqa: B023
+            self.until(lambda: seen() > before or self.all(".end p:not(.note)"), "the list was to go on")  # noqa: B023
 
     def texts(self, css: str) -> list[str]:
         """What these elements say, also out of sight, with spaces as they are seen."""

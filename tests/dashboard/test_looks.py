@@ -57,9 +57,9 @@ TOO_WIDE = """
     return [...document.querySelectorAll("main *")]
         .filter((one) => one.getBoundingClientRect().right > innerWidth + 1 && !kept(one.parentElement))
         .map((one) => one.outerHTML.slice(0, 200))"""
-# Links to views that a finger may miss, or that are not all on the screen.
+# Ways to views that a finger may miss, or that are not all on the screen.
 HARD_TO_TOUCH = """
-    return [...document.querySelectorAll(".top nav a")]
+    return [...document.querySelectorAll(".top nav :is(a, button)")].filter((one) => one.checkVisibility())
         .filter((one) => {
             const {height, left, right} = one.getBoundingClientRect()
             return height < 44 || left < 0 || right > innerWidth
@@ -73,7 +73,6 @@ WITH_NAME = {
     "limits",
     "users/{name}",
     "audit?user={name}",
-    "tokens",
 }
 BACKGROUND = "return getComputedStyle(document.body).backgroundColor"
 LIGHT, DARK = "rgb(246, 246, 243)", "rgb(19, 20, 21)"
@@ -136,6 +135,12 @@ def test_views_fit_a_phone_and_everybody_can_use_them_in_light_and_dark(page, sc
     page.resize(PHONE)
     page.open("nowhere", owner)
     page.find(VIEWS["nowhere"])
+    page.click(".more")
+    page.click("#more a", "Audit")
+    page.find("main.audit")
+    page.click(".more")
+    assert page.texts("#more :is(a, button)")[-2:] == ["Tokens", "Sign out"]
+    is_as_wide_as_the_phone(page, "more")
     for view in views:
         page.go(view.format(**ids))
         page.find(VIEWS[view])

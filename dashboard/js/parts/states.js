@@ -5,7 +5,7 @@ import { percent, time } from "../text/format.js";
 
 /** Something is on its way. */
 export function Loading({ what = "Loading" }) {
-  return html`<p class="note" role="status">${what} …</p>`;
+  return html`<p class="note quiet" role="status">${what} …</p>`;
 }
 
 /** In place of what is not there: how far it is, or why it is not there. */
@@ -17,7 +17,7 @@ export function Pending({ data, error, retry, progress }) {
 
 /** The progress of reading calls, from 0 to 1. */
 function Reading({ progress }) {
-  return html`<p class="note reading">
+  return html`<p class="note quiet reading">
     <progress value=${progress} aria-label="Calls read"></progress>
     <span>${`Calls are read one by one: ${percent(progress, 1)}.`}</span>
   </p>`;
@@ -25,7 +25,7 @@ function Reading({ progress }) {
 
 /** Which calls statistics are without. */
 export function Unrecorded({ data }) {
-  return data?.recorded_since && html`<p class="note">Calls of before ${time(data.recorded_since)} are no longer recorded: these figures are without them.</p>`;
+  return data?.recorded_since && html`<p class="note quiet">Calls of before ${time(data.recorded_since)} are no longer recorded: these figures are without them.</p>`;
 }
 
 /** There is nothing, and why; children say what to do. */

@@ -31,7 +31,7 @@ export function Created({ label, heading, secret, what, onDone, children }) {
   useLayoutEffect(() => title.current?.focus(), []);
   return html`
     <section class="created stack" aria-label=${label}>
-      ${heading && html`<h3 ref=${title} tabindex="-1">${heading}</h3>`}
+      ${heading && html`<h2 ref=${title} tabindex="-1">${heading}</h2>`}
       <p>${children}</p>
       <p class="secret"><code>${secret}</code> <${CopyButton} text=${secret} what=${what} /></p>
       ${onDone && html`<button type="button" onClick=${onDone}>Done</button>`}

@@ -2,6 +2,7 @@
 
 const BASE = new URL("api/v2/aibridge/", document.baseURI);
 const SIGNED_OUT = "aibridge:signed-out";
+let loaded = 0;
 
 /** A response that is an error, or none at all (status 0). */
 export class ApiError extends Error {
@@ -22,9 +23,16 @@ export function address(path, params = {}) {
   return url;
 }
 
+/** When something was last loaded, in milliseconds since the epoch; 0 before that. */
+export function loadedAt() {
+  return loaded;
+}
+
 /** Get a resource; `onProgress` hears of one that takes long how far it is. Throws ApiError; an abort is thrown unchanged. */
-export function get(path, params, signal, onProgress = () => {}) {
-  return requestWithProgress(address(path, params), { signal }, onProgress);
+export async function get(path, params, signal, onProgress = () => {}) {
+  const found = await requestWithProgress(address(path, params), { signal }, onProgress);
+  loaded = Date.now();
+  return found;
 }
 
 /** Read lines of progress and return the result. Throws ApiError; an abort is thrown unchanged. */

@@ -34,13 +34,17 @@ export function useResource(path, params = {}, { every = 0 } = {}) {
   }, [key, reloads]);
   const reload = useCallback(() => setReloads((number) => number + 1), []);
   const pause = typeof every === "function" ? every(state.data) : every;
-  useEffect(() => {
-    // Asking again would break off a request that takes longer than the pause, each time.
-    if (!pause || !path || state.loading) return undefined;
-    const timer = setInterval(() => document.hidden || reload(), pause);
-    return () => clearInterval(timer);
-  }, [pause, path, state.loading]);
+  // Asking again would break off a request that takes longer than the pause, each time.
+  usePoll(path && !state.loading ? pause : 0, reload, path);
   return { ...state, reload, setData: (data) => setState((before) => ({ ...before, data })) };
+}
+
+/** Ask again after so many milliseconds, each time, while the page is looked at; 0 is never. It begins anew with another `key`. */
+function usePoll(pause, ask, key) {
+  useEffect(() => {
+    const timer = pause && setInterval(() => document.hidden || ask(), pause);
+    return () => clearInterval(timer);
+  }, [pause, key]);
 }
 
 const kept = new Map();
@@ -105,11 +109,7 @@ export function usePages(path, params, cursor, limit, { every = 0, read = (page)
     load([]);
     return () => aborter.current?.abort();
   }, [key, reloads]);
-  useEffect(() => {
-    if (!every || state.loading || state.rows.length > limit) return undefined;
-    const timer = setInterval(() => document.hidden || load([], undefined, { loading: false }), every);
-    return () => clearInterval(timer);
-  }, [every, state.loading, state.rows.length > limit, key]);
+  usePoll(state.loading || state.rows.length > limit ? 0 : every, () => load([], undefined, { loading: false }), key);
   const more = () => {
     const next = nextOf(state.rest);
     if (!state.loading && !state.done && !state.error && (state.rows.length || next)) load(state.rows, next);

@@ -80,9 +80,9 @@ export function bucketName(start, step, now = new Date()) {
   return `${day(moment)} ${moment.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" })}`;
 }
 
-/** How long ago a time of the API was: just now, 5 min ago, 3 h ago, 2 d ago. */
-export function ago(text, now = new Date()) {
-  const ms = Math.max(0, now - Date.parse(text));
+/** How long ago a time was, of the API or in milliseconds: just now, 5 min ago, 3 h ago, 2 d ago. */
+export function ago(at, now = new Date()) {
+  const ms = Math.max(0, now - new Date(at));
   if (ms < MINUTE) return "just now";
   if (ms < HOUR) return `${Math.floor(ms / MINUTE)} min ago`;
   if (ms < DAY) return `${Math.floor(ms / HOUR)} h ago`;
@@ -96,10 +96,7 @@ export function plural(number, word) {
 
 /** The items of a text with `separator` between them, without those that are empty. */
 export function itemsOf(text, separator) {
-  return text
-    .split(separator)
-    .map((item) => item.trim())
-    .filter(Boolean);
+  return text.split(separator).map((item) => item.trim()).filter(Boolean);
 }
 
 /** A word of the API for people: client_disconnected becomes client disconnected. */

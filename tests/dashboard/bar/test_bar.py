@@ -49,10 +49,10 @@ def test_the_range_of_a_list_is_relative_or_days_that_are_chosen_by_hand(page, s
     page.choose("Time range", "UTC")
     page.until(lambda: page.address.endswith("tz=UTC"), "the zone was to be in the address")
     assert f"range={day:%Y-%m-%d}..{day:%Y-%m-%d}&tz=UTC" in unquote_plus(page.address)
-    page.click("[aria-label='List'] button", "Errors")
+    page.click("[aria-label='List'] button", "Refused")
     assert f"{day:%Y-%m-%d}" in unquote_plus(page.address)
     page.click("button", "Clear")
-    page.until(lambda: page.address == "errors", "the search was to be empty")
+    page.until(lambda: page.address == "refusals", "the search was to be empty")
 
 
 def test_filters_are_chips_that_are_chosen_or_typed_and_a_click_or_a_key_takes_away(page, site):

@@ -101,7 +101,7 @@ export function Figures({ figures: { totals }, id, terms, used, params }) {
   const calls = href("interceptions", "", { q: searchFor(terms), ...figuresRange(params) });
   const more = [cost === null ? "no price" : usd(cost), `${short(tokens)} tokens`, failed > 0 && `${whole(failed)} failed`].filter(Boolean);
   return html`
-    <p class="row-figures">
+    <p class="row-figures quiet">
       ${!totals && "…"}
       ${totals && (interceptions ? html`<a href=${calls}>${plural(interceptions, "call")}</a>, ${more.join(", ")}` : "no calls")}
       ${used ? html`; used <span title=${used}>${ago(used)}</span>` : totals && !interceptions && ", never used"}

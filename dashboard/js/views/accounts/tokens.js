@@ -1,4 +1,4 @@
-/** Tokens of a user: those there are, and how to get one more or rid of one. */
+/** What lets a user in: their tokens, how to get one more or rid of one, and where they are signed in. */
 
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
@@ -7,20 +7,14 @@ import { href } from "../../frame/router.js";
 import { Addition, ConfirmButton } from "../../parts/forms.js";
 import { End } from "../../parts/list.js";
 import { Created } from "../../parts/texts.js";
-import { onSignedOut, send } from "../../server/api.js";
+import { onSignedOut, send, signOut } from "../../server/api.js";
 import { usePages } from "../../server/resource.js";
-import { plural, time } from "../../text/format.js";
-import { SignIns } from "../sign_in/sign_ins.js";
+import { browserName, plural, time } from "../../text/format.js";
 import { Figures, useFigures } from "./figures.js";
 
 const PAGE = 50;
 const DAY_MS = 86_400_000;
-export const LIFETIMES = [
-  [7, "7 days"],
-  [30, "30 days"],
-  [90, "90 days"],
-  [365, "A year"],
-];
+export const LIFETIMES = [[7, "7 days"], [30, "30 days"], [90, "90 days"], [365, "A year"]];
 
 /** The token that was created last, by the path of its list, until it is said to be copied: who looks at another view meanwhile still has it. */
 const unseen = new Map();
@@ -123,4 +117,39 @@ function NewToken({ path, rules: { may_create: may, limit, expire_by: expireBy }
   ];
   const usual = options.some(([value]) => value === "90d") ? "90d" : "";
   return html`<p><${Addition} what="a token" path=${path} fields=${fields} initial=${{ expires: usual }} onAdded=${onCreated} /></p>`;
+}
+
+// How a session began that has no token.
+const WAYS = { openid: "by single sign-on", link: "by a link" };
+
+/** Sessions of one user; `of` is the username, or `me`. */
+export function SignIns({ of, mayEnd }) {
+  const path = `users/${encodeURIComponent(of)}/sessions`;
+  const pages = usePages(path, {}, "offset", PAGE);
+  const end = ({ id, current }) => (current ? signOut() : send("DELETE", `${path}/${encodeURIComponent(id)}`).then(pages.reload));
+  return html`
+    <div class="token-list">
+      <ul class="rows" aria-label="Signed in">
+        ${pages.rows.map((session) => html`<${SignIn} key=${session.id} session=${session} end=${mayEnd && (() => end(session))} />`)}
+      </ul>
+      <${End} pages=${pages}><p class="quiet">Signed in nowhere.</p><//>
+    </div>
+  `;
+}
+
+function SignIn({ session, end }) {
+  const { token_id: token, method, created_at: created, last_used_at: used, expires_at: expires, client_ip: address, current } = session;
+  const name = browserName(session.user_agent);
+  return html`
+    <li class="sign-in">
+      <b title=${session.user_agent}>${name}${current && html` <span class="role">this browser</span>`}</b>
+      <span class="quiet">
+        from ${address} ${token ? html`with <code>${token}</code>` : WAYS[method]}, signed in ${time(created)}, last used ${time(used)}, ends ${time(expires)} if unused
+      </span>
+      ${end &&
+      html`<${ConfirmButton} text="Sign out" name=${`Sign out ${name}`} title=${`Sign out ${name}?`} act=${end}>
+        <p>${current ? "That is this browser." : "That browser is signed out within seconds."} ${token && "The token stays valid."}</p>
+      <//>`}
+    </li>
+  `;
 }

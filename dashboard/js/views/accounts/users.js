@@ -13,10 +13,9 @@ import { send } from "../../server/api.js";
 import { usePages, useResource } from "../../server/resource.js";
 import { ago, plural, time, usd } from "../../text/format.js";
 import { roles } from "../../text/vocabulary.js";
-import { SignIns } from "../sign_in/sign_ins.js";
 import { FIGURE_COLUMNS, FIGURE_HEADS, FigureCells, FiguresBar, figuresRange, keptParams, useAllPages, useBudgets, useFigures, useWords } from "./figures.js";
 import { sortRows } from "./row_figures.js";
-import { LIFETIMES, Tokens } from "./tokens.js";
+import { LIFETIMES, SignIns, Tokens } from "./tokens.js";
 
 const PAGE = 100;
 const COLUMNS = `minmax(0, 1fr) 80px 80px ${FIGURE_COLUMNS} 110px`;
@@ -84,11 +83,7 @@ const INVITATION = [
 ];
 
 function fieldsOfNew() {
-  return [
-    USERNAME,
-    NAME,
-    { name: "role", label: "Role", options: roles() },
-  ];
+  return [USERNAME, NAME, { name: "role", label: "Role", options: roles() }];
 }
 
 /** In place of a user who is not there. Limits still count for a while what a removed one used, and records stay. */
@@ -117,7 +112,7 @@ function UserPane({ of, me, params, onClose, onChanged, onRemoved, onMyself }) {
 }
 
 function Body({ user, me, params, onChanged, onRemoved }) {
-  const { username, created_at: created } = user;
+  const { username, created_at: created, active_tokens: tokens } = user;
   const mayChange = me.role === "owner";
   const mine = searchFor({ user: username });
   return html`
@@ -138,7 +133,14 @@ function Body({ user, me, params, onChanged, onRemoved }) {
         <section><h3>Signed in</h3><${SignIns} of=${username} mayEnd=${mayChange || user.id === me.id} /></section>
       `
     }
-    ${mayChange && html`<${UserRemoval} user=${user} onRemoved=${onRemoved} />`}
+    ${
+      mayChange &&
+      html`
+        <${Removal} what="this user" title=${`Remove ${username}?`} remove=${() => send("DELETE", `users/${encodeURIComponent(username)}`).then(onRemoved)}>
+          <p>${tokens ? `${plural(tokens, "token")} will stop working.` : "They have no active tokens."} Records of their calls stay, and the username becomes free. This cannot be undone.</p>
+        <//>
+      `
+    }
   `;
 }
 
@@ -155,17 +157,5 @@ function Change({ user, me, onChanged }) {
         <p>You can then no longer change users. Only another owner can make you an owner again.</p>
       <//>
     `}
-  `;
-}
-
-function UserRemoval({ user: { username, active_tokens: tokens }, onRemoved }) {
-  const remove = () => send("DELETE", `users/${encodeURIComponent(username)}`).then(onRemoved);
-  return html`
-    <${Removal} what="this user" title=${`Remove ${username}?`} remove=${remove}>
-      <p>
-        ${tokens ? `${plural(tokens, "token")} will stop working.` : "They have no active tokens."}${" "}
-        Records of their calls stay, and the username becomes free. This cannot be undone.
-      </p>
-    <//>
   `;
 }

@@ -8,13 +8,13 @@ import { Chart } from "../../charts/chart.js";
 import { chartRows, dimensionName, numberOf, SUBJECTS, tagDimension } from "../../charts/statistics.js";
 import { seesEveryone, seesEverything } from "../../frame/registry.js";
 import { go, href } from "../../frame/router.js";
+import { Table } from "../../parts/figures.js";
 import { Empty, Pending, Unrecorded } from "../../parts/states.js";
 import { address } from "../../server/api.js";
 import { useKept, useResource } from "../../server/resource.js";
-import { plural, short, usd } from "../../text/format.js";
+import { duration, plural, short, UNKNOWN, usd } from "../../text/format.js";
 import { dimensionsOf } from "../../text/vocabulary.js";
 import { Groups } from "./groups.js";
-import { Speed } from "./speed.js";
 
 const PAGE = 50;
 const USUAL = "7d";
@@ -124,6 +124,30 @@ function ExploreBar({ route, query, user, csv }) {
       ${of !== "refusals" && html`<input type="text" class="as" autocomplete="off" spellcheck=${false} aria-label="The same tokens on" placeholder="The same tokens on …" list="models" value=${typed ?? query.as} onInput=${({ target }) => setTyped(target.value)} onChange=${({ target }) => (choose({ as: target.value.trim() }), setTyped(null))} />`}
       <datalist id="models">${(models?.groups ?? []).map(({ group: { provider, model } }) => html`<option key=${provider + model} value=${`${provider}/${model}`} />`)}</datalist>
       <a class="button" href=${csv} download="explore.csv">CSV</a>
+    <//>
+  `;
+}
+
+const PARTS = ["p50", "p95", "p99"];
+const ROWS = [
+  ["Whole call", "duration_ms", duration],
+  ["First byte", "first_byte_ms", duration],
+  ["Of that the bridge", "bridge_ms", duration],
+  ["Tokens a second", "tokens_per_second", short],
+];
+
+/** Whether it is the bridge or the provider that takes its time; `total` is as `/stats` has it. */
+function Speed({ total }) {
+  return html`
+    <${Table} label="How fast" heads=${html`<th>Time</th><th class="number">Median</th><th class="number">p95</th><th class="number">p99</th>`}>
+      ${ROWS.map(
+        ([name, field, format]) => html`
+          <tr key=${field}>
+            <td>${name}</td>
+            ${PARTS.map((part) => html`<td key=${part} class="number">${total[field] ? format(total[field][part]) : UNKNOWN}</td>`)}
+          </tr>
+        `,
+      )}
     <//>
   `;
 }

@@ -61,7 +61,7 @@ function Page({ page, range }) {
   if (!page) return null;
   const { id, model } = page;
   const text = `How ${model || id} fares`;
-  return html` <a class="fares" href=${href("providers", id, { model, ...range })} title=${text} aria-label=${text}></a>`;
+  return html` <a class="fares quiet" href=${href("providers", id, { model, ...range })} title=${text} aria-label=${text}>↗</a>`;
 }
 
 /** `q` finds the calls; it is null where no search does. */

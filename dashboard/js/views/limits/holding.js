@@ -8,7 +8,7 @@ import { Reasons, Track } from "../../parts/figures.js";
 import { LineForm } from "../../parts/forms.js";
 import { Failure, Pending } from "../../parts/states.js";
 import { useResource } from "../../server/resource.js";
-import { plural, whole } from "../../text/format.js";
+import { plural, whole, words } from "../../text/format.js";
 import { limitFigure, limitNote, limitTitle, partText, sourceText } from "../../text/limits_text.js";
 import { reasonOf, titleOf } from "../../text/vocabulary.js";
 import { patternsText, policyText } from "./policy_form.js";
@@ -51,14 +51,8 @@ export function RefusedRules({ stats, q = "", range }) {
   return html`<${Reasons} reasons=${stats.groups.map(({ group: { rule }, total }) => ({ title: titleOf(rule), count: total.refusals, meaning: reasonOf(rule), link: linkOf(rule) }))} />`;
 }
 
-// What of, in words, and what holds where no policy says it.
-const KEPT = [
-  ["prompts", "prompts", "full"],
-  ["tool_inputs", "tool inputs", "full"],
-  ["thoughts", "thoughts", "full"],
-  ["responses", "responses", "none"],
-  ["errors", "messages of errors", "full"],
-];
+/** What is kept of each text where no policy says it. */
+const KEPT = { prompts: "full", tool_inputs: "full", thoughts: "full", responses: "none", errors: "full" };
 
 const MODEL = [{ name: "model", label: "May this model be used?", placeholder: "gpt-5", required: true, autocapitalize: "off" }];
 
@@ -99,7 +93,7 @@ function Rules({ policy: { models, max_tokens: most, own_key_denied_by: denied, 
     ]),
     most && ["Most output of a request", `${whole(most.maximum)} tokens`, most.source],
     denied && ["A key of one's own", "denied", denied],
-    ...(recording ? KEPT.map(([kind, words, usual]) => recording[kind] !== usual && [`Kept of ${words}`, recording[kind], null]) : []),
+    ...(recording ? Object.entries(KEPT).map(([kind, usual]) => recording[kind] !== usual && [`Kept of ${words(kind)}`, recording[kind], null]) : []),
     recording?.retention && ["Texts are removed after", plural(recording.retention, "day"), null],
     recording?.responses_retention && ["Responses are removed after", plural(recording.responses_retention, "day"), null],
     recording?.patterns.length > 0 && ["Redacted besides", recording.patterns.join(" "), null],

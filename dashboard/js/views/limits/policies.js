@@ -16,11 +16,7 @@ import { policyOf, policyText } from "./policy_form.js";
 const PAGE = 100;
 const COLUMNS = "minmax(0, 1fr) minmax(0, 0.5fr) minmax(0, 3fr)";
 const EVERYONE = "everyone";
-const LEVELS = [
-  ["groups", "A group"],
-  ["users", "A user"],
-  ["tokens", "A token"],
-];
+const LEVELS = [["groups", "A group"], ["users", "A user"], ["tokens", "A token"]];
 const SUBJECT = [
   { name: "level", label: "Of", options: LEVELS },
   { name: "name", label: "Name", hint: "Of the group, or the username; of a token the part before its hyphen.", required: true, autocapitalize: "off" },

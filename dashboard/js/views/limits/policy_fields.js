@@ -41,12 +41,7 @@ const TEXTS = [
   { path: ["recording", "thoughts"], label: "Thoughts", options: Object.entries(KEPT) },
 ];
 const OF_RESPONSES = [
-  {
-    path: ["recording", "responses"],
-    label: "Responses",
-    hint: "The text that a model responds with, and messages of errors. If no policy says it, only messages of errors are recorded.",
-    options: Object.entries(RESPONSES),
-  },
+  { path: ["recording", "responses"], label: "Responses", hint: "What a model responds, and messages of errors. If no policy says it, only messages of errors are recorded.", options: Object.entries(RESPONSES) },
 ];
 const RETENTIONS = [
   { path: ["recording", "retention"], label: "Days after which texts are removed", ...NUMBER },

@@ -11,7 +11,6 @@ import { duration, plural, time, UNKNOWN, whole } from "../../text/format.js";
 import { numberOr } from "./policy_form.js";
 
 const PARTS = { each_member: "of each user", together: "of all together" };
-const KINDS = { concurrency: "requests at a time", rate: "requests a minute", tokens: "tokens a minute", budget: "dollars a day" };
 const NUMBER = { inputmode: "decimal", placeholder: "no limit", read: numberOr };
 /** Patterns with spaces or commas between them. */
 const MODELS = { autocapitalize: "off", read: (text) => text.split(/[\s,]+/).filter(Boolean) };
@@ -58,7 +57,7 @@ export function WhatIf({ from, to, tz }) {
 
 /** A limit or a rule, in words. */
 function nameOf({ part, kind }) {
-  return part ? `${KINDS[kind]} ${PARTS[part]}` : "model not allowed";
+  return part ? `${FIELDS.find(({ name }) => name === kind).label.toLowerCase()} ${PARTS[part]}` : "model not allowed";
 }
 
 function Result({ result: { calls, refused, by, first_refused: first } }) {

@@ -12,10 +12,7 @@ import { useChange } from "../../server/resource.js";
 import { percent, plural, usd, whole } from "../../text/format.js";
 
 const PATH = "spend/reconciliation";
-const PROVIDERS = [
-  ["anthropic", "Anthropic"],
-  ["openai", "OpenAI"],
-];
+const PROVIDERS = [["anthropic", "Anthropic"], ["openai", "OpenAI"]];
 const FIELDS = [
   { name: "provider", label: "Provider", options: PROVIDERS },
   { name: "from", label: "From", type: "date" },

@@ -22,6 +22,7 @@ const FIELDS = [
   { name: "cache_write_1h", label: "Written for an hour", hint: "If empty, as written to cache.", ...MONEY },
   { name: "valid_from", label: "Holds from", hint: "A day in UTC, such as 2026-11-01, or a timestamp.", required: true },
 ];
+const OF_TOKENS = ["Input", "Output", "Cache read", "Cache write"].map((name) => html`<th class="number">${name}</th>`);
 const PATH = "prices/recosts";
 const WHILE_RUNNING_MS = 1000;
 const TIMES = [
@@ -51,8 +52,7 @@ function OwnPrices({ isOwner }) {
     setEditing(null);
   };
   const heads = html`
-    <th>Provider</th><th>Model</th><th>Holds from</th>
-    <th class="number">Input</th><th class="number">Output</th><th class="number">Cache read</th><th class="number">Cache write</th>
+    <th>Provider</th><th>Model</th><th>Holds from</th>${OF_TOKENS}
     ${isOwner && html`<th><span class="said">Change</span></th>`}
   `;
   return html`
@@ -77,10 +77,7 @@ function OwnPrices({ isOwner }) {
 function CalledModels({ onAdd }) {
   const { data, error, reload } = useResource("prices/models", { limit: 100 });
   const models = (data?.results ?? []).toSorted((one, other) => other.unpriced - one.unpriced);
-  const heads = html`
-    <th>Provider</th><th>Model</th><th class="number">Calls</th>
-    <th class="number">Input</th><th class="number">Output</th><th class="number">Cache read</th><th class="number">Cache write</th><th>Price from</th>
-  `;
+  const heads = html`<th>Provider</th><th>Model</th><th class="number">Calls</th>${OF_TOKENS}<th>Price from</th>`;
   return html`
     <section class="apart">
       <h2>Models called in the last 30 days</h2>

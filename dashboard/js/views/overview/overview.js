@@ -5,7 +5,7 @@ import { Bar, chooser } from "../../bar/bar.js";
 import { terms, valueOf, withTerm } from "../../bar/query.js";
 import { asked, bucketOf, chosenRange, lengthOf, rangeParams, rangeText, timesOf } from "../../bar/range.js";
 import { Chart } from "../../charts/chart.js";
-import { chartRows, earlier, placed, termOf } from "../../charts/statistics.js";
+import { chartRows, dimensionName, earlier, placed, termOf } from "../../charts/statistics.js";
 import { seesEveryone, seesEverything } from "../../frame/registry.js";
 import { go, href } from "../../frame/router.js";
 import { Reasons, Segmented, TOKENS } from "../../parts/figures.js";
@@ -21,15 +21,7 @@ const EVERY_MS = 15_000;
 const EMPTY_MS = 2000;
 const USUAL = "24h";
 const EXAMPLE = "words, model:gpt-5 client:codex tag:project=apollo";
-const SPLITS = [
-  ["", "All"],
-  ["model", "Model"],
-  ["provider", "Provider"],
-  ["client", "Client"],
-  ["user", "User"],
-  ["group", "Group"],
-  ["token", "Token"],
-];
+const SPLITS = ["", "model", "provider", "client", "user", "group", "token"];
 const KINDS = TOKENS.map(([key, name], index) => ({ name, pick: ({ token_usage: usage }) => usage[key], colour: `series-${index + 1}` }));
 const ENDS = [
   { name: "Completed", pick: ({ interceptions, failed }) => interceptions - failed, colour: "series-1", status: "completed" },
@@ -73,9 +65,9 @@ export default function Overview({ route, user }) {
   const explore = (order) => href("explore", "", { q, by: by || "model", order, ...rangeParams(params, USUAL) });
   return html`
     <${Bar} route=${route} user=${user} chosen=${chosen} search=${{ example: EXAMPLE, known: true }}>
-      <${Segmented} label="Split by" options=${SPLITS.filter(([name]) => name !== "user" || seesEveryone(user))} value=${by} onChoose=${(name) => choose({ by: name })} />
+      <${Segmented} label="Split by" options=${SPLITS.filter((name) => name !== "user" || seesEveryone(user)).map((name) => [name, name ? dimensionName(name) : "All"])} value=${by} onChoose=${(name) => choose({ by: name })} />
     <//>
-    <p class="quiet range-text">${range ? `${rangeText({ ...range, to: Math.min(range.to, Date.now()) }, tz)}, ${tz}` : ""}</p>
+    <p class="quiet range-text">${range ? `${rangeText({ ...range, to: Math.min(range.to, Date.now()) }, tz)}, ${tz}` : ""}${range && all.data.previous?.total.interceptions > 0 && `, compared with ${rangeText(timesOf(all.data.previous), tz)}`}</p>
     ${!q && seesEveryone(user) && html`<${Unusual} tz=${tz} />`}
     <${Pending} data=${all.data && split.data} error=${all.error ?? split.error} retry=${retry} progress=${all.progress ?? split.progress} />
     <${Unrecorded} data=${all.data} />

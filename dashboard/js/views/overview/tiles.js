@@ -2,7 +2,7 @@
 
 import { html } from "htm/preact";
 import { changeOf } from "../../charts/statistics.js";
-import { duration, percent, short, tokensIn, UNKNOWN, usd, whole } from "../../text/format.js";
+import { duration, percent, plural, short, tokensIn, UNKNOWN, usd, whole } from "../../text/format.js";
 import { gainOf, shareOf } from "../../text/prompt_cache.js";
 
 /**
@@ -12,15 +12,13 @@ import { gainOf, shareOf } from "../../text/prompt_cache.js";
 export function Tiles({ figures, previous, drill, sessions, prices }) {
   const { interceptions, failed, tokens, token_usage: usage, cost_usd: cost, first_byte_ms: first, cache } = figures;
   const before = previous?.interceptions ? previous : null;
-  const change = (pick, format, isWorse = false) => {
-    const [now, then] = [pick(figures) ?? 0, before && (pick(before) ?? 0)];
-    return before && { text: changeOf(now, then), title: `before: ${format(pick(before))}`, isBad: isWorse && now > 1.1 * then };
-  };
+  const change = (pick, format, isWorse = false) => before && html`<${Change} now=${pick(figures) ?? 0} then=${pick(before) ?? 0} before=${format(pick(before))} isWorse=${isWorse} />`;
+  const shareFailed = (one) => one.failed / one.interceptions;
   return html`
     <dl class="tiles">
-      <${Tile} title="Calls" value=${short(interceptions)} exact=${whole(interceptions)} change=${change((one) => one.interceptions, whole)} link=${drill({})} />
-      <${Tile} title="Failed" value=${percent(failed, interceptions)} note=${whole(failed)} bad=${failed > 0} change=${change((one) => one.failed, whole, true)} link=${drill({ status: "failed" })} />
-      <${Tile} title="Tokens" value=${short(tokens)} note=${`${short(tokensIn(usage))} in, ${short(usage.output_tokens)} out`} change=${change((one) => one.tokens, whole)} />
+      <${Tile} title="Calls" value=${short(interceptions)} exact=${whole(interceptions)} change=${change((one) => one.interceptions, short)} link=${drill({})} />
+      <${Tile} title="Failed" value=${percent(failed, interceptions)} note=${plural(failed, "call")} bad=${failed > 0} change=${change(shareFailed, (share) => percent(share, 1), true)} link=${drill({ status: "failed" })} />
+      <${Tile} title="Tokens" value=${short(tokens)} note=${`${short(tokensIn(usage))} in, ${short(usage.output_tokens)} out`} change=${change((one) => one.tokens, short)} />
       <${Tile} title="Cost" value=${usd(cost)} note=${notInCost(figures, prices)} change=${change((one) => one.cost_usd, usd)} />
       <${Tile} title="First byte, median" value=${duration(first?.p50)} note=${first ? `p95 ${duration(first.p95)}` : ""} change=${change((one) => one.first_byte_ms?.p50, duration, true)} />
       <${Tile} title="Cache" value=${shareOf(cache) || UNKNOWN} note=${gainOf(cache)} link=${sessions} />
@@ -34,12 +32,19 @@ function notInCost({ interceptions, unpriced, no_usage: noUsage }, prices) {
   return html`${waiting && prices ? html`<a href=${prices}>${waiting}</a>` : waiting}${waiting && noUsage > 0 && ", "}${noUsage > 0 && `${percent(noUsage, interceptions)} of calls report no tokens`}`;
 }
 
+/** How a figure changed, and from what; whether that is good is said where `isWorse` tells that more is worse. */
+function Change({ now, then, before, isWorse }) {
+  const change = changeOf(now, then).replace("+", "↑ ").replace("−", "↓ ");
+  const level = isWorse && now > 1.1 * then ? "bad" : isWorse && now < then / 1.1 ? "good" : "quiet";
+  return change && html`<dd class="change ${level}" title="In the time before: ${before}">${change} <span class="quiet">from ${before}</span></dd>`;
+}
+
 function Tile({ title, value, note, exact, bad, change, link }) {
   return html`
     <div class="tile">
       <dt>${link ? html`<a href=${link}>${title}</a>` : title}</dt>
       <dd title=${exact} class=${bad ? "bad" : undefined}>${value}</dd>
-      ${change?.text && html`<dd class="change ${change.isBad ? "bad" : "quiet"}" title=${change.title}>${change.text} <span class="quiet">vs. before</span></dd>`}
+      ${change}
       <dd class="quiet">${note}</dd>
     </div>
   `;

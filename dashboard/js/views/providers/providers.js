@@ -18,17 +18,11 @@ import { providerTypes } from "../../text/vocabulary.js";
 const EVERY_MS = 15_000;
 const USUAL = "24h";
 const MAX_PROVIDERS = 1000;
-const COLUMNS = "minmax(0, 1.4fr) 90px 130px minmax(0, 1fr) minmax(0, 1.2fr)";
+const HEADS = html`<span>Provider</span><span>State</span><span>Keys</span><span class="number">Calls</span><span class="number">Failed</span><span class="number">First byte</span><span class="number">Cost</span>`;
 const FIELDS = [
   { name: "base_url", label: "Base URL", hint: "On another server the keys have to be given again.", inputmode: "url" },
   { name: "keys", label: "New keys", hint: "One a line, at most 5. They replace those that are there; empty keeps them.", rows: 2, read: (text) => itemsOf(text, "\n") },
-  {
-    name: "fallback",
-    label: "If it cannot answer, ask",
-    hint: "Names of other providers of the same dialect, separated by commas.",
-    autocapitalize: "off",
-    read: (text) => itemsOf(text, ","),
-  },
+  { name: "fallback", label: "If it cannot answer, ask", hint: "Names of other providers of the same dialect, separated by commas.", autocapitalize: "off", read: (text) => itemsOf(text, ",") },
   { name: "weight", label: "Weight", hint: "Its share of the load among itself and those, 0 to 1000; 0 takes none.", inputmode: "numeric", read: Number },
 ];
 const MAX_MODELS = 50;
@@ -53,11 +47,10 @@ export default function Providers({ route: { id, params }, route, user: me }) {
   return html`
     <${Bar} route=${route} user=${me} chosen=${range} id=${chosen} />
     <${Toolbar} says=${[listed.data && plural(rows.length, "provider"), stats.data && `calls of ${rangeText(timesOf(stats.data), range.tz)}, ${range.tz}`].filter(Boolean).join("; ")}>
-      <a href=${href("audit")}>Audit trail</a>
       ${me.role === "owner" && html`<${Addition} what="a provider" path="providers" fields=${fieldsOfNew()} initial=${{ type: "openai" }} onAdded=${({ name }) => show(name)} />`}
     <//>
     <${Pending} data=${listed.data} error=${listed.error} retry=${listed.reload} />
-    <${List} view="providers" label="Providers" columns=${COLUMNS} rows=${rows} rowOf=${(one) => rowOf(one, totals[one.name])} chosen=${chosen} kept=${kept} pane=${pane} />
+    <${List} view="providers" label="Providers" kind="provider" heads=${HEADS} rows=${rows} rowOf=${(one) => rowOf(one, totals[one.name])} chosen=${chosen} kept=${kept} pane=${pane} />
   `;
 }
 
@@ -66,11 +59,13 @@ function rowOf(provider, total) {
   return {
     id: name,
     cells: html`
-      <span><b>${name}</b> <span class="quiet">${type}${source === "environment" ? ", environment" : ""}</span></span>
+      <span class="title">${name} <span class="quiet">${[type !== name && type, source === "environment" && "environment"].filter(Boolean).join(", ")}</span></span>
       <span><span class="role">${state}</span></span>
       <span class="quiet">${keysOf(provider)}</span>
-      <span class="quiet">${total ? plural(total.interceptions, "call") : "no calls"}${total?.failed ? `, ${percent(total.failed, total.interceptions)} failed` : ""}</span>
-      <span class="quiet">${total?.first_byte_ms ? `first byte ${waits(total.first_byte_ms)}` : ""}</span>
+      <span class="number">${whole(total?.interceptions ?? 0)}<span class="said"> calls</span></span>
+      <span class="number">${total?.failed > 0 && html`${percent(total.failed, total.interceptions)}<span class="said"> failed</span>`}</span>
+      <span class="number">${total?.first_byte_ms && html`<span class="said">first byte </span>${waits(total.first_byte_ms)}`}</span>
+      <span class="number">${total && usd(total.cost_usd)}</span>
     `,
   };
 }
@@ -145,14 +140,14 @@ function Setup({ provider: { type, base_url: url, credential, region, project, f
   return html`<${Facts} facts=${facts} />`;
 }
 
-const HEADS = ["Calls", "Failed", "Whole call", "First byte", "Of that the bridge", "Tokens a second", "Cost"];
+const FIGURES = ["Calls", "Failed", "Whole call", "First byte", "Of that the bridge", "Tokens a second", "Cost"];
 
 /** What the calls of the range add up to, of each model and in all. */
 function Models({ name, usage: { groups, total }, range, marked }) {
   if (!total.interceptions) return html`<p class="quiet">No calls.</p>`;
   const calls = (terms) => href("interceptions", "", { q: searchFor({ provider_name: name, ...terms }), ...range });
   return html`
-    <${Table} label="Models" kind="groups" heads=${html`<th>Model</th>${HEADS.map((head) => html`<th class="number" key=${head}>${head}</th>`)}`} foot=${html`<th scope="row">All</th><${Fared} total=${total} calls=${calls} />`}>
+    <${Table} label="Models" kind="groups" heads=${html`<th>Model</th>${FIGURES.map((head) => html`<th class="number" key=${head}>${head}</th>`)}`} foot=${html`<th scope="row">All</th><${Fared} total=${total} calls=${calls} />`}>
       ${groups.map(({ group: { model }, total: fared }) => html`<tr key=${model} aria-current=${model === marked ? "true" : undefined}><td>${model}</td><${Fared} total=${fared} calls=${(terms) => calls({ model, ...terms })} /></tr>`)}
     <//>
     <p class="quiet"><a href=${href("explore", "", { q: searchFor({ provider_name: name, model: marked }), by: "model", ...range })}>How fast, and who called</a></p>

@@ -89,7 +89,7 @@ function Tools({ tools }) {
 function Thread({ thread: { started_at: started, last_active_at: last, interceptions, more_interceptions: more }, chosen, loops, calls }) {
   return html`
     <section class="thread card stack">
-      <h3>${time(started)} <span class="quiet">${duration(between(started, last))}, ${plural(interceptions.length, "step")}${more ? " and more" : ""}</span></h3>
+      <h2>${time(started)} <span class="quiet">${duration(between(started, last))}, ${plural(interceptions.length, "step")}${more ? " and more" : ""}</span></h2>
       <ol class="steps">
         ${interceptions.map((step) => html`<${Step} key=${step.id} interception=${step} open=${step.id === chosen} loop=${loops.get(step.id)} call=${calls.get(step.id)} />`)}
       </ol>

@@ -13,10 +13,7 @@ import { Session } from "./session.js";
 
 const PAGE = 50;
 const LIVE_MS = 5000;
-const STATUSES = [
-  ["failed", "With failed calls"],
-  ["completed", "Without failed calls"],
-];
+const STATUSES = [["failed", "With failed calls"], ["completed", "Without failed calls"]];
 const CHOICES = [["Status", "status", STATUSES]];
 const ORDERS = [
   ["last_active", "Last active first"],

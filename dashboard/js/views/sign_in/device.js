@@ -2,11 +2,13 @@
 
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
-import { submitting, takeFocus } from "../../parts/forms.js";
+import { LineForm, takeFocus } from "../../parts/forms.js";
 import { Failure } from "../../parts/states.js";
 import { send } from "../../server/api.js";
 import { useChange } from "../../server/resource.js";
 import { time } from "../../text/format.js";
+
+const CODE = [{ name: "user_code", label: "The code that it shows", required: true, maxlength: 64, ref: takeFocus }];
 
 /** `route.id` is the code, where a link has it. */
 export default function Device({ route }) {
@@ -14,7 +16,10 @@ export default function Device({ route }) {
   const [device, setDevice] = useState(null);
   const [decision, setDecision] = useState("");
   const { busy, error, run } = useChange();
-  const lookUp = () => run(async () => setDevice(await send("POST", "device/lookup", { user_code: code })));
+  const lookUp = async (given) => {
+    setDevice(await send("POST", "device/lookup", given));
+    setCode(given.user_code);
+  };
   const decide = (answer) =>
     run(async () => {
       await send("POST", "device/answer", { user_code: code, answer });
@@ -28,15 +33,10 @@ export default function Device({ route }) {
   }
   return html`
     <div class="prose stack">
-      <h2>Let a program sign in</h2>
       ${error && html`<${Failure} error=${error} />`}
       ${device
         ? html`<${Confirmation} code=${code} device=${device} busy=${busy} decide=${decide} />`
-        : html`<form class="stack" onSubmit=${submitting(lookUp)}>
-            <label for="user-code">The code that it shows</label>
-            <input id="user-code" value=${code} required maxlength="64" autocomplete="off" spellcheck=${false} ref=${takeFocus} onInput=${(event) => setCode(event.target.value)} />
-            <button type="submit" class="primary" disabled=${busy}>Continue</button>
-          </form>`}
+        : html`<${LineForm} fields=${CODE} initial=${{ user_code: code }} verb="Continue" keeps act=${lookUp} />`}
     </div>
   `;
 }
@@ -44,7 +44,7 @@ export default function Device({ route }) {
 function Confirmation({ code, device, busy, decide }) {
   return html`
     <p>A program wants to call AI providers as you. Compare the code with the one that it shows:</p>
-    <h1 class="code">${code.toUpperCase()}</h1>
+    <h2 class="code">${code.toUpperCase()}</h2>
     <p>
       It calls itself <b>${device.name}</b>, and asked from <code>${device.client_ip}</code> at ${time(device.created_at)}. Allow it only
       if you started it yourself a moment ago: somebody else who sent you this code or a link would get your token.

@@ -3,6 +3,7 @@
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { Choice } from "../../bar/bar.js";
+import { ROOT } from "../../frame/demo.js";
 import { go, href } from "../../frame/router.js";
 import { Segmented, usageOf } from "../../parts/figures.js";
 import { Field, submitting } from "../../parts/forms.js";
@@ -35,10 +36,10 @@ function Instructions({ params, configured, user }) {
   const choose = (change) => go(href("connect", "", { ...params, ...change }), { replace: true });
   return html`
     <div class="prose stack">
-      <h2>Connect a client</h2>
       <p>
         Wherever a client wants a key, give it <a href=${href("tokens")}>a token</a> of AI Bridge. Put it in the place of${" "}
-        <code>TOKEN</code>. The bridge replaces it with the provider's key.
+        <code>TOKEN</code>. The bridge replaces it with the provider's key. More clients, and all that each can do, are in the${" "}
+        <a href=${`${ROOT}help/clients`}>documents</a>.
       </p>
       ${token ? html`<${Filled} token=${token} />` : html`<${CreateToken} client=${client} rules=${user.tokens} onCreated=${setToken} />`}
       <${Segmented} label="Client" options=${clients.map(({ id, name }) => [id, name])} value=${client.id} onChoose=${(id) => choose({ client: id, provider: "" })} />
@@ -111,14 +112,14 @@ function FirstCall({ token }) {
   if (!call) {
     const refusal = refused?.results[0];
     return html`
-      <p class="note" role="status">Waiting for the first call with this token …</p>
+      <p class="note quiet" role="status">Waiting for the first call with this token …</p>
       ${refusal && html`<p class="failure" role="alert">The bridge refused one: <b>${titleOf(refusal.rule)}.</b> ${reasonOf(refusal.rule)}${refusal.route && html` It was sent to <code>${refusal.route}</code>.`}</p>`}
     `;
   }
   const usage = usageOf(call);
   const tokens = (tokensIn(usage) ?? 0) + (usage.output_tokens ?? 0);
   const took = duration(between(call.started_at, call.ended_at));
-  return html`<p class="note" role="status">Here it is: <a href=${href("interceptions", call.id)}>${call.model}, ${took}, ${plural(tokens, "token")}</a>.</p>`;
+  return html`<p class="note quiet" role="status">Here it is: <a href=${href("interceptions", call.id)}>${call.model}, ${took}, ${plural(tokens, "token")}</a>.</p>`;
 }
 
 /** A prompt, sent with the token as a client would send it, and the words of the response as they arrive. */

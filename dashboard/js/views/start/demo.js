@@ -20,7 +20,6 @@ export default function Demo() {
   const button = (method, text, kind = "") => html`<button type="button" class=${kind} disabled=${changing.busy} onClick=${() => change(method)}>${text}</button>`;
   return html`
     <section class="card demo-card">
-      <h2>Demo company</h2>
       <p>25 invented people in five groups, with two months of calls up to now: sessions of Claude Code, Codex, Gemini CLI and SDKs, errors, retries, refusals, and a budget near its end.</p>
       <p class="quiet">It is in a database of its own, and nothing of it is among your own records. Filling it in takes about half a minute.</p>
       ${state === "filling" && html`<p role="status">${plural(calls, "call")} so far …</p><${Track} label="Progress of the demo company" value=${progress} max=${1} />`}

@@ -49,72 +49,40 @@ export function modelOf({ name, type }) {
   return Object.hasOwn(MODELS, known) ? MODELS[known] : "MODEL";
 }
 
+const [shell, python, typescript, claudeCode] = ["Shell", "Python", "TypeScript", "Claude Code"].map((title) => (text) => [title, text]);
 const WRITERS = {
   "claude-code": (address) => [
-    ["Shell", `export ANTHROPIC_BASE_URL=${address}\nexport ANTHROPIC_AUTH_TOKEN=TOKEN\nclaude`],
-    [
-      "With a subscription or a key of your own",
-      `export ANTHROPIC_BASE_URL=${address}\nexport ANTHROPIC_CUSTOM_HEADERS="X-Coder-AI-Governance-Token: TOKEN"\nclaude`,
-    ],
+    shell(`export ANTHROPIC_BASE_URL=${address}\nexport ANTHROPIC_AUTH_TOKEN=TOKEN\nclaude`),
+    ["With a subscription or a key of your own", `export ANTHROPIC_BASE_URL=${address}\nexport ANTHROPIC_CUSTOM_HEADERS="X-Coder-AI-Governance-Token: TOKEN"\nclaude`],
   ],
   codex: (address, model) => [
-    [
-      "~/.codex/config.toml",
-      `model = "${model}"\nmodel_provider = "aibridge"\n\n[model_providers.aibridge]\nname = "AI Bridge"\nbase_url = "${address}/v1"\nenv_key = "AIBRIDGE_TOKEN"\nwire_api = "responses"`,
-    ],
-    ["Shell", "export AIBRIDGE_TOKEN=TOKEN\ncodex"],
+    ["~/.codex/config.toml", `model = "${model}"\nmodel_provider = "aibridge"\n\n[model_providers.aibridge]\nname = "AI Bridge"\nbase_url = "${address}/v1"\nenv_key = "AIBRIDGE_TOKEN"\nwire_api = "responses"`],
+    shell("export AIBRIDGE_TOKEN=TOKEN\ncodex"),
   ],
   openai: (address, model) => [
-    [
-      "Python",
-      `from openai import OpenAI\n\nclient = OpenAI(base_url="${address}/v1", api_key="TOKEN")\nstream = client.chat.completions.create(\n    model="${model}",\n    messages=[{"role": "user", "content": "Hello"}],\n    stream=True,\n)`,
-    ],
-    ["TypeScript", `import OpenAI from "openai";\n\nconst client = new OpenAI({ baseURL: "${address}/v1", apiKey: "TOKEN" });`],
+    python(`from openai import OpenAI\n\nclient = OpenAI(base_url="${address}/v1", api_key="TOKEN")\nstream = client.chat.completions.create(\n    model="${model}",\n    messages=[{"role": "user", "content": "Hello"}],\n    stream=True,\n)`),
+    typescript(`import OpenAI from "openai";\n\nconst client = new OpenAI({ baseURL: "${address}/v1", apiKey: "TOKEN" });`),
   ],
   anthropic: (address, model) => [
-    [
-      "Python",
-      `from anthropic import Anthropic\n\nclient = Anthropic(base_url="${address}", auth_token="TOKEN")\nmessage = client.messages.create(\n    model="${model}",\n    max_tokens=1024,\n    messages=[{"role": "user", "content": "Hello"}],\n)`,
-    ],
-    [
-      "TypeScript",
-      `import Anthropic from "@anthropic-ai/sdk";\n\nconst client = new Anthropic({ baseURL: "${address}", authToken: "TOKEN" });`,
-    ],
+    python(`from anthropic import Anthropic\n\nclient = Anthropic(base_url="${address}", auth_token="TOKEN")\nmessage = client.messages.create(\n    model="${model}",\n    max_tokens=1024,\n    messages=[{"role": "user", "content": "Hello"}],\n)`),
+    typescript(`import Anthropic from "@anthropic-ai/sdk";\n\nconst client = new Anthropic({ baseURL: "${address}", authToken: "TOKEN" });`),
   ],
   gemini: (address, model) => [
-    ["Shell", `export GOOGLE_GEMINI_BASE_URL=${address}\nexport GEMINI_API_KEY=TOKEN\ngemini`],
-    [
-      "Python",
-      `from google import genai\n\nclient = genai.Client(api_key="TOKEN", http_options={"base_url": "${address}"})\nanswer = client.models.generate_content(model="${model}", contents="Hello")`,
-    ],
+    shell(`export GOOGLE_GEMINI_BASE_URL=${address}\nexport GEMINI_API_KEY=TOKEN\ngemini`),
+    python(`from google import genai\n\nclient = genai.Client(api_key="TOKEN", http_options={"base_url": "${address}"})\nanswer = client.models.generate_content(model="${model}", contents="Hello")`),
   ],
   azure: (address) => [
-    [
-      "Python",
-      `from openai import AzureOpenAI\n\nclient = AzureOpenAI(azure_endpoint="${address}", api_version="2024-10-21", api_key="TOKEN")\nanswer = client.chat.completions.create(\n    model="DEPLOYMENT",\n    messages=[{"role": "user", "content": "Hello"}],\n)`,
-    ],
+    python(`from openai import AzureOpenAI\n\nclient = AzureOpenAI(azure_endpoint="${address}", api_version="2024-10-21", api_key="TOKEN")\nanswer = client.chat.completions.create(\n    model="DEPLOYMENT",\n    messages=[{"role": "user", "content": "Hello"}],\n)`),
   ],
   vertex: (address) => [
-    [
-      "Claude Code",
-      `export CLAUDE_CODE_USE_VERTEX=1 CLAUDE_CODE_SKIP_VERTEX_AUTH=1\nexport ANTHROPIC_VERTEX_BASE_URL=${address}/v1\nexport ANTHROPIC_VERTEX_PROJECT_ID=PROJECT CLOUD_ML_REGION=REGION\nexport ANTHROPIC_AUTH_TOKEN=TOKEN\nclaude`,
-    ],
-    [
-      "Python",
-      `from google import genai\nfrom google.oauth2.credentials import Credentials\n\nclient = genai.Client(\n    vertexai=True,\n    project="PROJECT",\n    location="REGION",\n    credentials=Credentials("TOKEN"),\n    http_options={"base_url": "${address}"},\n)`,
-    ],
+    claudeCode(`export CLAUDE_CODE_USE_VERTEX=1 CLAUDE_CODE_SKIP_VERTEX_AUTH=1\nexport ANTHROPIC_VERTEX_BASE_URL=${address}/v1\nexport ANTHROPIC_VERTEX_PROJECT_ID=PROJECT CLOUD_ML_REGION=REGION\nexport ANTHROPIC_AUTH_TOKEN=TOKEN\nclaude`),
+    python(`from google import genai\nfrom google.oauth2.credentials import Credentials\n\nclient = genai.Client(\n    vertexai=True,\n    project="PROJECT",\n    location="REGION",\n    credentials=Credentials("TOKEN"),\n    http_options={"base_url": "${address}"},\n)`),
   ],
   bedrock: (address) => [
-    [
-      "Claude Code",
-      `export CLAUDE_CODE_USE_BEDROCK=1\nexport AWS_REGION=REGION\nexport ANTHROPIC_BEDROCK_BASE_URL=${address}\nexport AWS_BEARER_TOKEN_BEDROCK=TOKEN\nclaude`,
-    ],
+    claudeCode(`export CLAUDE_CODE_USE_BEDROCK=1\nexport AWS_REGION=REGION\nexport ANTHROPIC_BEDROCK_BASE_URL=${address}\nexport AWS_BEARER_TOKEN_BEDROCK=TOKEN\nclaude`),
   ],
   curl: (address, model) => [
-    [
-      "Shell",
-      `curl -N ${address}/v1/chat/completions -H 'Authorization: Bearer TOKEN' -H 'Content-Type: application/json' \\\n  -d '{"model": "${model}", "stream": true, "messages": [{"role": "user", "content": "Hello"}]}'`,
-    ],
+    shell(`curl -N ${address}/v1/chat/completions -H 'Authorization: Bearer TOKEN' -H 'Content-Type: application/json' \\\n  -d '{"model": "${model}", "stream": true, "messages": [{"role": "user", "content": "Hello"}]}'`),
   ],
 };
 

@@ -145,7 +145,7 @@ def test_everybody_creates_copies_and_is_refused_tokens_until_they_are_removed(p
     page.find(".token b", "for ever")
     expiry = created["expires_at"]
     assert [one["expires_at"] for one in site.get(token, "users/me/tokens")["results"]] == [None, expiry, None]
-    ends = [text.endswith(", never expires") for text in page.texts(".token .quiet")]
+    ends = [text.endswith(", never expires") for text in page.texts(".token span.quiet")]
     assert ends == [True, False, True]
     page.refused.append("401")
     page.click("button", "Add a token")

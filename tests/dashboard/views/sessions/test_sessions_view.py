@@ -72,7 +72,7 @@ def test_a_session_says_which_tools_were_called_and_is_found_if_it_failed(page, 
     page.find(".lanes .bar")
     assert page.find(".lanes").get_attribute("aria-label") == "3 calls on a time axis"
     assert page.texts(".session-head h2") == ["Use read_file"]
-    assert [text.rpartition(", ")[2] for text in page.texts(".thread > h3")] == ["2 steps", "1 step"]
+    assert [text.rpartition(", ")[2] for text in page.texts(".thread > h2")] == ["2 steps", "1 step"]
     assert page.texts(".step .what .tool") == ["read_file main.py → failed, 7 bytes"]
     assert page.texts(".step:first-child .line .status") == ["✓ completed"] * 2
     page.click(".step summary")

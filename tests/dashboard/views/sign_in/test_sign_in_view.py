@@ -41,7 +41,7 @@ def test_a_token_signs_in_and_out_again_and_also_when_a_session_is_over(page, si
     page.overwrite("#token", token, Keys.ENTER)
     page.find(".who")
     assert page.find("footer").text.partition(" · ")[0] == f"AI Bridge {VERSION}"
-    assert page.texts(".who") == [f"Signed in as {name} member"]
+    assert page.texts(".me .who") == [f"Signed in as {name} member"]
     assert page.browser.title == "Overview · AI Bridge"
     assert page.browser.execute_script("return document.cookie") == ""
     (cookie,) = page.browser.get_cookies()
@@ -93,7 +93,7 @@ def test_a_program_gets_a_token_of_who_allows_it_and_none_of_who_refuses(page, s
     name, token = site.user()
     page.refused.append("404")
     page.open("device", token)
-    page.find("#user-code").send_keys("BBBB-BBBB")
+    page.find(".device input").send_keys("BBBB-BBBB")
     page.click("button", "Continue")
     assert page.find("[role=alert]").text == "There is no such code; it may have expired, or was answered."
     page.go(f"device/{begin(site)['user_code']}")
@@ -102,7 +102,7 @@ def test_a_program_gets_a_token_of_who_allows_it_and_none_of_who_refuses(page, s
     page.find("h2", "Refused")
     codes = begin(site, "<b>laptop</b>")
     page.go(f"device/{codes['user_code']}")
-    page.find("#user-code")
+    page.find(".device input")
     assert page.axe(axe) == []
     page.click("button", "Continue")
     page.find("button", "Allow")

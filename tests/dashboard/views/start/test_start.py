@@ -121,7 +121,7 @@ def test_every_view_of_the_demo_company_says_that_it_is_one(page, site, owner, a
     page.click(".demo-card a", "Look around")
     page.find(NOTE, "A demo company is shown.")
     page.find("main.overview .charts, main.overview figure")
-    assert page.texts(".who") == ["Signed in as grace@example.com auditor"]
+    assert page.texts(".me .who") == ["Signed in as grace@example.com auditor"]
     for view in ("explore", "interceptions", "sessions", "limits", "providers", "users", "policies", "nowhere"):
         page.go(view)
         page.find(f"main.{view} {NOTE}")
