@@ -69,16 +69,24 @@ class RuleWords(NamedTuple):
 
 
 RULES: Final[Mapping[Rule, RuleWords]] = {
-    Rule.CONCURRENCY: RuleWords("At capacity", (503,), "All slots of max-concurrency were taken."),
-    Rule.RATE: RuleWords("Token rate limited", (429,), "The token, or the address without one, reached rate-limit."),
-    Rule.USER_RATE: RuleWords("User rate limited", (429,), "All tokens of the user together reached user-rate-limit."),
+    Rule.CONCURRENCY: RuleWords(
+        "At capacity", (503,), "The server had as many calls as it takes at a time (max-concurrency)."
+    ),
+    Rule.RATE: RuleWords(
+        "Token rate limited", (429,), "The token, or the address without one, started too many calls (rate-limit)."
+    ),
+    Rule.USER_RATE: RuleWords(
+        "User rate limited", (429,), "All tokens of the user together started too many calls (user-rate-limit)."
+    ),
     Rule.USER_CONCURRENCY: RuleWords(
-        "User at capacity", (429,), "The user had user-max-concurrency calls in progress."
+        "User at capacity", (429,), "The user had too many calls in progress (user-max-concurrency)."
     ),
     Rule.USER_TOKENS: RuleWords(
-        "User out of tokens", (429,), "The user used user-token-limit tokens within the window."
+        "User out of tokens", (429,), "The user used up the tokens of the window (user-token-limit)."
     ),
-    Rule.USER_BUDGET: RuleWords("Budget used up", (403, 429), "The user's calls cost user-budget-usd in this period."),
+    Rule.USER_BUDGET: RuleWords(
+        "Budget used up", (403, 429), "The user's budget of this period is spent (user-budget-usd)."
+    ),
     Rule.POLICY_CONCURRENCY: RuleWords("Policy: at capacity", (429,), "A policy allows no more calls in progress."),
     Rule.POLICY_RATE: RuleWords("Policy: rate limited", (429,), "A policy allows no more calls within its window."),
     Rule.POLICY_TOKENS: RuleWords("Policy: out of tokens", (429,), "A policy allows no more tokens within its window."),

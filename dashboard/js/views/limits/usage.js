@@ -33,11 +33,12 @@ function Shown({ of, isMine, me, chosen, params }) {
   const { tz } = chosen;
   const span = chosenRange(params).preset || chosen.custom ? asked(chosen) : {};
   const { data, error, reload } = useResource(`users/${encodeURIComponent(of)}/usage`, span, { every: EVERY_MS });
+  const q = searchFor({ user: of });
+  const refused = useResource("stats", { ...asked(chosen), of: "refusals", group_by: "rule", bucket: "all", limit: 1000, q }, { every: EVERY_MS });
   if (error?.status === 404) return html`<${NoUser} username=${of} />`;
-  if (!data) return html`<${Pending} error=${error} retry=${reload} />`;
+  if (!data || !refused.data) return html`<${Pending} error=${error ?? refused.error} retry=${data ? refused.reload : reload} />`; // all at once, so that nothing moves
   const { user, at, total, state, spend_usd: spend, limits, tokens } = data;
-  const whose = { user: isMine ? "me" : user.username };
-  const drill = (terms) => href("interceptions", "", { q: searchFor({ ...whose, ...terms }), ...rangeParams(params, USUAL) });
+  const drill = (terms) => href("interceptions", "", { q: searchFor({ user: of, ...terms }), ...rangeParams(params, USUAL) });
   return html`
     ${error && html`<${Failure} error=${error} retry=${reload} />`}
     <${Toolbar} says=${html`
@@ -53,7 +54,7 @@ function Shown({ of, isMine, me, chosen, params }) {
         <${LimitRules} rules=${limits} none="There is no limit but those of the whole server." />
       </section>
       <${TokenLimits} tokens=${tokens ?? []} />
-      <${Refused} whose=${whose} chosen=${chosen} params=${params} />
+      <${Refused} stats=${refused.data} q=${q} params=${params} />
     </div>
     ${(isMine || seesEverything(me)) && html`<section class="card"><h2>What else holds</h2><${Explained} of=${of} /></section>`}
     ${isMine && html`<${Readers} />`}
@@ -76,17 +77,14 @@ function Readers() {
 }
 
 /** What was refused in the range, and the last refusal whenever it was. */
-function Refused({ whose, chosen, params }) {
-  const q = searchFor(whose);
-  const { data } = useResource("stats", { ...asked(chosen), of: "refusals", group_by: "rule", bucket: "all", limit: 1000, q }, { every: EVERY_MS });
+function Refused({ stats, q, params }) {
   const latest = useResource("refusals", { q: `${q} shadow:false`, limit: 1 }, { every: EVERY_MS }).data?.results[0];
-  if (!data) return null;
-  const count = data.total.refusals;
+  const count = stats.total.refusals;
   return html`
     <section class="card limit stack">
       <h2>Refused</h2>
       <p class=${count ? "bad" : "quiet"}>${count ? `${plural(count, "call")} refused` : "Nothing refused"} in this time</p>
-      <${RefusedRules} stats=${data} q=${q} range=${rangeParams(params, USUAL)} />
+      <${RefusedRules} stats=${stats} q=${q} range=${rangeParams(params, USUAL)} />
       ${latest && html`<p class="quiet">The last one, ${ago(latest.at)}: ${latest.message ?? reasonOf(latest.rule)}</p>`}
       <p><a href=${href("refusals", "", { q, ...rangeParams(params) })}>Refused calls</a></p>
     </section>
