@@ -38,12 +38,8 @@ class Budgets(Reservations):
         self._keys: OrderedDict[str, _Spent] = OrderedDict()  # in the order of their newest charges
         self._periods: OrderedDict[Bounds, OrderedDict[str, _Spent]] = OrderedDict({self._bounds: self._keys})
 
-    def __len__(self) -> int:
-        """How many keys are kept, in the present period and the one before it."""
-        return len(set(self._reserved).union(*self._periods.values()))
-
     def __bool__(self) -> bool:
-        """Whether a key is kept, without counting them."""
+        """Whether a key is kept, in the present period or the one before it."""
         return bool(self._reserved) or any(self._periods.values())
 
     def state(self, limit: Limit, need: int, _now: int) -> LimitState:

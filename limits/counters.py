@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
-from typing import Protocol, TypeVar
+from typing import TypeAlias
 
 from limits.budgets import Budgets
 from limits.limit import NEVER_NS, SLOT_RETRY_NS, BudgetPeriod, Limit, LimitKind, LimitState
@@ -64,35 +63,8 @@ class Slots:
 CONCURRENCY, RATE, TOKENS, BUDGET = LimitKind
 
 
-class Counter(Protocol):
-    """What one kind of limit uses, of all keys with the same window or period. `now` is monotonic."""
-
-    def __len__(self) -> int: ...
-
-    def state(self, limit: Limit, need: int, now: int, /) -> LimitState:
-        """The state of a limit for a request that is to reserve `need`."""
-
-    def start(self, limit: Limit, reserve: int, now: int, /) -> None:
-        """Count a start, and reserve."""
-
-    def end(self, limit: Limit, reserved: int, /) -> None:
-        """Count an end, and give a reservation back."""
-
-    def charge(self, limit: Limit, amount: int, now: int, /) -> None:
-        """Charge an amount."""
-
-    def reserve(self, limit: Limit, change: int, /) -> None:
-        """Reserve more, or less."""
-
-    def forget(self, now: int, /) -> None:
-        """Forget keys that nothing is used of."""
-
-    def states(self, now: int, /) -> Iterator[LimitState]:
-        """The state of each key."""
-
-
-K = TypeVar("K")
-C = TypeVar("C", bound=Counter)
+Counter: TypeAlias = Slots | RateWindow | TokenWindow | Budgets
+"""What one kind of limit uses, of all keys with the same window or period."""
 
 
 class Counters:
@@ -100,41 +72,37 @@ class Counters:
 
     def __init__(self, wall_ns: Callable[[], int]) -> None:
         self._wall_ns = wall_ns
-        self._slots = Slots()
-        self._rates: dict[int, RateWindow] = {}
-        self._tokens: dict[int, TokenWindow] = {}
-        self._budgets: dict[tuple[BudgetPeriod, str], Budgets] = {}
+        self._counters: dict[tuple[LimitKind, int, BudgetPeriod, str], Counter] = {}
 
     def __iter__(self) -> Iterator[Counter]:
         """Each of them."""
-        return chain((self._slots,), self._rates.values(), self._tokens.values(), self._budgets.values())
+        return iter(self._counters.values())
 
     def of(self, limit: Limit) -> Counter:
         """The one of a limit. It is the same for as long as a key is kept in it."""
-        kind = limit.kind
-        counter: Counter | None
-        if kind is CONCURRENCY:
-            return self._slots
-        if kind is RATE:
-            counter = self._rates.get(limit.window_ns)
-            if counter is None:
-                counter = self._rates[limit.window_ns] = RateWindow(limit.window_ns)
-        elif kind is TOKENS:
-            counter = self._tokens.get(limit.window_ns)
-            if counter is None:
-                counter = self._tokens[limit.window_ns] = TokenWindow(limit.window_ns)
-        else:
-            name = (limit.period, limit.zone)
-            counter = self._budgets.get(name)
-            if counter is None:
-                counter = self._budgets[name] = Budgets(limit.period, limit.zone, self._wall_ns)
+        name = limit.kind, limit.window_ns, limit.period, limit.zone
+        counter = self._counters.get(name)
+        if counter is None:
+            counter = self._counters[name] = self._make(limit)
         return counter
 
     def drop_idle(self, now: int) -> None:
-        """Forget windows without keys, such as those of a limit that was changed."""
-        _drop_idle(self._rates, now)
-        _drop_idle(self._tokens, now)
-        _drop_idle(self._budgets, now)
+        """Forget those without keys, such as the window of a limit that was changed."""
+        for name, counter in list(self._counters.items()):
+            counter.forget(now)
+            if not counter:
+                del self._counters[name]
+
+    def _make(self, limit: Limit) -> Counter:
+        match limit.kind:
+            case LimitKind.CONCURRENCY:
+                return Slots()
+            case LimitKind.RATE:
+                return RateWindow(limit.window_ns)
+            case LimitKind.TOKENS:
+                return TokenWindow(limit.window_ns)
+            case LimitKind.BUDGET:
+                return Budgets(limit.period, limit.zone, self._wall_ns)
 
 
 def once(counted: Sequence[tuple[Counter, Limit]]) -> Sequence[tuple[Counter, Limit]]:
@@ -150,10 +118,3 @@ def once(counted: Sequence[tuple[Counter, Limit]]) -> Sequence[tuple[Counter, Li
 def reported_of(refusing: Sequence[LimitState]) -> LimitState:
     """The limit that is reported if several refuse: one of concurrency, else the one with the longest wait."""
     return max(refusing, key=lambda state: (state.limit.kind is CONCURRENCY, state.retry_after_ns))
-
-
-def _drop_idle(counters: dict[K, C], now: int) -> None:
-    for name, counter in list(counters.items()):
-        counter.forget(now)
-        if not counter:
-            del counters[name]

@@ -44,7 +44,7 @@ class Failures:
         """
         now = self._now_ns()
         self._window.forget(now)
-        if not len(self._window):
+        if not self._window:
             return 0
         return max(self._window.state(limit, 0, now).retry_after_ns for limit in (_ALL, self._of(address())))
 

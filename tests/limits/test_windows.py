@@ -8,17 +8,14 @@ from tests.limits.clock import SECOND
 from tests.limits.test_limiter import rate, tokens
 
 
-def test_a_large_rate_takes_sixteen_bytes_a_start_at_most_and_leaves_at_once():
+def test_a_large_rate_is_exact_and_leaves_at_once():
     window, limit = RateWindow(SECOND), rate(200_000, window_ns=SECOND)
     for now in range(200_000):
         window.start(limit, 0, now)
-    starts = window._keys[limit.key]
     assert window.state(limit, 0, 200_000) == LimitState(limit, 200_000, 0, SECOND - 200_000, SECOND - 1)
-    assert starts.times.itemsize * len(starts.times) == 1_600_000
     assert window.state(limit, 0, SECOND + 99_999).used == 100_000
-    assert len(starts.times) == 100_000
     assert window.state(limit, 0, 2 * SECOND) == LimitState(limit, 0, 200_000, 0, 0)
-    assert len(window) == 0
+    assert not window
 
 
 WINDOW = 1000
