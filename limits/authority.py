@@ -42,25 +42,17 @@ class Authority(Protocol):
         """The states of the keys that have least left: for each rule the `most` first; see `Limiter.usage`."""
 
 
-class HostedAuthority(Authority, Protocol):
-    """Decides in a supervisor, for all workers of a server."""
-
-    def start_now(self, limits: Sequence[Limit], reserve: Amounts = NOTHING) -> Decision | None:
-        """Decide as `start` does, if that needs no waiting; else None, and nothing is counted."""
-
-
 class LocalAuthority:
     """Decides for this process alone, at once.
 
     Attributes:
-        start_now, charge, end, restore: Those of the limiter.
+        charge, end, restore: Those of the limiter.
     """
 
     unavailable = False
 
     def __init__(self, limiter: Limiter | None = None) -> None:
         self.limiter = limiter = Limiter() if limiter is None else limiter
-        self.start_now = limiter.start
         self.charge = limiter.charge
         self.end = limiter.end
         self.restore = limiter.restore

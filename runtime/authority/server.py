@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import logging
 
-from limits.authority import HostedAuthority
-from limits.limit import Decision
+from limits.authority import Authority
 from runtime.authority.messages import (
-    MAX_ITEMS,
+    FROM_WORKER,
+    Charge,
+    DatabaseState,
     DecisionReply,
+    End,
     FrameError,
     FromWorker,
+    Outbox,
+    Ping,
+    Pong,
+    Restoration,
     Start,
     ToWorker,
     UsageReply,
     UsageRequest,
+    read_frames,
 )
+
+_log = logging.getLogger(__name__)
 
 
 class ServerAuthority:
@@ -24,45 +33,66 @@ class ServerAuthority:
 
     Args:
         authority: What decides.
-
-    Attributes:
-        desks: One for each worker.
     """
 
-    def __init__(self, authority: HostedAuthority) -> None:
+    def __init__(self, authority: Authority) -> None:
         self.authority = authority
-        self.desks: set[Desk] = set()
+        self._desks: set[Desk] = set()
 
-    def open_desk(self, wake: Callable[[], None]) -> Desk:
-        """Serve one more worker; `wake` is called when there is a message for it."""
-        desk = Desk(self, wake)
-        self.desks.add(desk)
-        desk.wake()
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Decide for a worker that serves, until it is gone; what it holds is freed then.
+
+        Nothing is read while it reads nothing. One that violates the protocol ends as its socket is closed.
+        """
+        desk = self.open_desk()
+        sending = asyncio.create_task(desk.outbox.send(writer))  # noqa: TID251 - cancelled below
+        try:
+            async for messages in read_frames(reader, FROM_WORKER):
+                for message in messages:
+                    desk.received(message)
+                await writer.drain()
+        except FrameError as error:
+            _log.error("closing the link to a worker: %s", error)
+        except ConnectionError:
+            pass  # it is gone
+        finally:
+            self.close_desk(desk)
+            sending.cancel()
+            writer.close()
+
+    def open_desk(self) -> Desk:
+        """Serve one more worker."""
+        desk = Desk(self.authority)
+        self._desks.add(desk)
+        if self.authority.unavailable:
+            desk.send_state()
         return desk
 
+    def close_desk(self, desk: Desk) -> None:
+        """Serve a worker no more, and give back what it holds."""
+        self._desks.discard(desk)
+        desk.close()
+
     def send_state(self) -> None:
-        """Tell all workers whether the server decides alone, where that changed."""
-        for desk in self.desks:
-            desk.wake()
+        """Tell all workers whether the server decides alone."""
+        for desk in self._desks:
+            desk.send_state()
 
 
 class Desk:
-    """The state of one worker at the authority. It does no I/O; a link carries its messages.
+    """The state of one worker at the authority. It does no I/O.
 
     Attributes:
-        wake: Called when there is a message for the worker, and perhaps when there is none.
+        outbox: Messages for the worker.
     """
 
-    def __init__(self, server: ServerAuthority, wake: Callable[[], None]) -> None:
-        self._server = server
-        self._authority = server.authority
-        self.wake = wake
-        self._knows_unavailable = False
+    def __init__(self, authority: Authority) -> None:
+        self.outbox: Outbox[ToWorker] = Outbox()
+        self._authority = authority
         # By the worker's numbers: its tickets, and decisions in progress.
         self._tickets: dict[int, int] = {}
         self._deciding: dict[int, asyncio.Task[None]] = {}
         self._usage_tasks: set[asyncio.Task[None]] = set()
-        self._outgoing = ToWorker()
 
     def received(self, message: FromWorker) -> None:
         """Handle a message of the worker.
@@ -70,36 +100,32 @@ class Desk:
         Raises:
             FrameError: Two requests have the same number.
         """
-        for charge in message.charges:
-            if (held := self._tickets.get(charge.number)) is not None:
-                self._authority.charge(held, charge.amounts, charge.reserve)
-        for number in message.ends:
-            self._end(number)
-        for start in message.starts:
-            self._start(start)
-        for request in message.usage_requests:
-            self._send_usage(request)
-        for restoration in message.restorations:
-            self._authority.restore(restoration.limit, restoration.used, restoration.begin_ns)
-        if message.is_ping:
-            self._outgoing.is_pong = True
-            self.wake()
+        match message:
+            case Start():
+                self._start(message)
+            case Charge(number, amounts, reserve):
+                if (ticket := self._tickets.get(number)) is not None:
+                    self._authority.charge(ticket, amounts, reserve)
+            case End(number):
+                if (ticket := self._tickets.pop(number, None)) is not None:
+                    self._authority.end(ticket)
+                elif (deciding := self._deciding.get(number)) is not None:
+                    deciding.cancel()
+            case UsageRequest():
+                asked = asyncio.create_task(self._work_out_usage(message))  # noqa: TID251 - cancelled with the desk
+                self._usage_tasks.add(asked)
+                asked.add_done_callback(self._usage_tasks.discard)
+            case Restoration(limit, used, begin_ns):
+                self._authority.restore(limit, used, begin_ns)
+            case Ping():
+                self.outbox.put(Pong, Pong())
 
-    def take_outgoing(self) -> ToWorker | None:
-        """Return the next message; None if there is none."""
-        outgoing, unavailable = self._outgoing, self._authority.unavailable
-        if unavailable != self._knows_unavailable:
-            self._knows_unavailable = outgoing.database_unavailable = unavailable
-        elif not (outgoing.decisions or outgoing.usages or outgoing.is_pong):
-            return None
-        self._outgoing = later = ToWorker()
-        outgoing.decisions, later.decisions = outgoing.decisions[:MAX_ITEMS], outgoing.decisions[MAX_ITEMS:]
-        outgoing.usages, later.usages = outgoing.usages[:MAX_ITEMS], outgoing.usages[MAX_ITEMS:]
-        return outgoing
+    def send_state(self) -> None:
+        """Tell the worker whether the server decides alone."""
+        self.outbox.put(DatabaseState, DatabaseState(self._authority.unavailable))
 
     def close(self) -> None:
         """The worker is gone: give back what it holds."""
-        self._server.desks.discard(self)
         tickets, self._tickets = self._tickets, {}
         for ticket in tickets.values():
             self._authority.end(ticket)
@@ -109,35 +135,16 @@ class Desk:
     def _start(self, start: Start) -> None:
         if start.number in self._tickets or start.number in self._deciding:
             raise FrameError(f"two requests have the number {start.number}")
-        decision = self._authority.start_now(start.limits, start.reserve)
-        if decision is not None:
-            self._decided(start, decision)
-            return
         task = asyncio.create_task(self._decide(start))  # noqa: TID251 - cancelled with its request, or with the desk
         self._deciding[start.number] = task
         task.add_done_callback(lambda _: self._deciding.pop(start.number))
 
     async def _decide(self, start: Start) -> None:
-        self._decided(start, await self._authority.start(start.limits, start.reserve))
-
-    def _decided(self, start: Start, decision: Decision) -> None:
+        decision = await self._authority.start(start.limits, start.reserve)
         if decision.ticket is not None:
             self._tickets[start.number] = decision.ticket
-        self._outgoing.decisions.append(DecisionReply(start.number, decision))
-        self.wake()
-
-    def _end(self, number: int) -> None:
-        if (ticket := self._tickets.pop(number, None)) is not None:
-            self._authority.end(ticket)
-        elif (task := self._deciding.get(number)) is not None:
-            task.cancel()
-
-    def _send_usage(self, request: UsageRequest) -> None:
-        task = asyncio.create_task(self._work_out_usage(request))  # noqa: TID251 - cancelled with the desk
-        self._usage_tasks.add(task)
-        task.add_done_callback(self._usage_tasks.discard)
+        self.outbox.put((Start, start.number), DecisionReply(start.number, decision))
 
     async def _work_out_usage(self, request: UsageRequest) -> None:
         states = await self._authority.usage(request.most)
-        self._outgoing.usages.append(UsageReply(request.number, tuple(states)))
-        self.wake()
+        self.outbox.put((UsageRequest, request.number), UsageReply(request.number, tuple(states)))

@@ -25,7 +25,7 @@ from typing import Self
 
 import msgspec
 
-from runtime.authority import ServerAuthority, SupervisorLink
+from runtime.authority import ServerAuthority
 from runtime.isolated import command
 from runtime.jobs import Job, Jobs
 
@@ -66,9 +66,18 @@ class Handover(msgspec.Struct, kw_only=True):
 class Worker:
     """A worker process, from its start to its end."""
 
-    def __init__(self, process: Process, link: SupervisorLink) -> None:
+    def __init__(
+        self,
+        process: Process,
+        authority: ServerAuthority,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
         self._process = process
-        self._link = link
+        self._authority = authority
+        self._reader = reader
+        self._writer = writer
+        self._limits: asyncio.Task[None] | None = None
         self.began = 0.0
 
     @classmethod
@@ -92,9 +101,9 @@ class Worker:
             raise
         finally:
             theirs.close()
-        _, link = await asyncio.get_running_loop().create_unix_connection(lambda: SupervisorLink(authority), sock=ours)
-        link.send_line(msgspec.json.encode(handover))
-        return cls(process, link)
+        reader, writer = await asyncio.open_unix_connection(sock=ours)
+        writer.write(msgspec.json.encode(handover) + b"\n")
+        return cls(process, authority, reader, writer)
 
     @property
     def pid(self) -> int:
@@ -102,26 +111,29 @@ class Worker:
         return self._process.pid
 
     async def serving(self) -> None:
-        """Wait until it serves; one that does not in time is killed.
+        """Wait until it serves; from then on its limits are decided. One that does not in time is killed.
 
         Raises:
             WorkerError: It does not.
         """
+        line = b""
         try:
             async with asyncio.timeout(START_SECONDS):
-                line = await self._link.first_line
+                with suppress(ConnectionError):  # it is gone, and has not read what it was sent
+                    line = await self._reader.readline()
         except TimeoutError:
             self.send(signal.SIGKILL)
             raise WorkerError(f"a worker was not ready after {START_SECONDS:g} s") from None
-        if line is None:
+        if not line:
             raise WorkerError(f"a worker {await self.ended()} before it served")
         if reason := line.decode(errors="replace").strip():
             raise WorkerError(reason)
+        self._limits = asyncio.create_task(self._authority.serve(self._reader, self._writer))  # noqa: TID251 - ends with the worker
 
     async def ended(self) -> str:
         """Wait for its end, and say how it ended."""
         code = await self._process.wait()
-        self._link.close()
+        self._writer.close()
         if code >= 0:
             return f"ended with exit code {code}"
         name = next((one.name for one in signal.Signals if one == -code), f"signal {-code}")  # of real time has no name

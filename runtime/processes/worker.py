@@ -77,9 +77,8 @@ async def serve(settings: Settings, handover: Handover) -> None:
 
 async def open_link(stack: AsyncExitStack) -> WorkerLink:
     """Use the socket to the supervisor. This process ends at once when that is gone. Closed with the stack."""
-    loop = asyncio.get_running_loop()
     ours = socket.socket(fileno=os.dup(SUPERVISOR))  # the other one is for messages after the loop has ended
-    _, link = await loop.create_unix_connection(lambda: WorkerLink(on_lost=lambda: os._exit(1)), sock=ours)
+    link = WorkerLink(*await asyncio.open_unix_connection(sock=ours), on_lost=lambda: os._exit(1))
     stack.callback(link.close)
     return link
 

@@ -117,10 +117,6 @@ class ClusterAuthority:
 
     # -- decisions
 
-    def start_now(self, limits: Sequence[Limit], reserve: Amounts = NOTHING) -> Decision | None:
-        """Decide on a request, if no wait is needed. Otherwise return None, and count nothing."""
-        return None if limits and not self.unavailable else self._rounds.start(limits, reserve).decision
-
     async def start(self, limits: Sequence[Limit], reserve: Amounts = NOTHING) -> Decision:
         """Decide on a request, and count it for all its limits if they all admit it; see `limits.limiter.Limiter.start`."""
         waiting = self._rounds.start(limits, reserve)

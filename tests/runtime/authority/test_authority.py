@@ -15,9 +15,8 @@ from limits.authority import AuthorityUnavailableError, LocalAuthority
 from limits.calendar import bounds_of
 from limits.limit import NOTHING, Amounts, BudgetPeriod, Limit, LimitKind, Of
 from limits.limiter import Limiter
-from runtime.authority import ServerAuthority, SupervisorLink, WorkerAuthority, WorkerLink
-from runtime.authority.link import MAX_LINE_BYTES
-from runtime.authority.messages import FromWorker, MessageReader, Start, ToWorker, encode
+from runtime.authority import ServerAuthority, WorkerAuthority, WorkerLink
+from runtime.authority.messages import FROM_WORKER, HEADER_BYTES, TO_WORKER, End, Pong, Start, encode, read_frames
 from runtime.authority.worker import ANSWER_TICKS
 from tests.limits.clock import SECOND, Clock
 
@@ -34,7 +33,6 @@ class Waiting(LocalAuthority):
         super().__init__()
         self.gate = asyncio.Event()
         self.requested = asyncio.Semaphore(0)
-        self.start_now = lambda limits, reserve=NOTHING: None
 
     async def start(self, limits, reserve=NOTHING):
         self.requested.release()
@@ -48,42 +46,37 @@ class Server:
     def __init__(self, local):
         self.local = local
         self.authority = ServerAuthority(local)
+        self.serving = set()
         self.ends = []
 
     async def worker(self):
-        """A worker that serves: its authority, and both ends of its socket."""
-        loop = asyncio.get_running_loop()
-        ours, theirs = socket.socketpair()
-        _, upper = await loop.create_unix_connection(lambda: SupervisorLink(self.authority), sock=ours)
-        lost = asyncio.Event()
-        _, lower = await loop.create_unix_connection(lambda: WorkerLink(on_lost=lost.set), sock=theirs)
-        lower.serve()
-        assert await upper.first_line == b""
-        self.ends += [upper, lower]
-        return lower.authority, upper, lower, lost
+        """The authority of a worker that serves."""
+        lower, theirs, _ = await self.lone_worker()
+        assert await self.serve(theirs)
+        return lower
 
     async def lone_worker(self):
-        """A worker's end that serves, and a socket on which a test is its supervisor."""
+        """The authority of a worker that serves, a socket on which a test is its supervisor, and what says that it is lost."""
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)
         lost = asyncio.Event()
-        _, lower = await asyncio.get_running_loop().create_unix_connection(
-            lambda: WorkerLink(on_lost=lost.set), sock=ours
-        )
+        lower = WorkerLink(*await asyncio.open_unix_connection(sock=ours), on_lost=lost.set)
         lower.serve()
         self.ends.append(lower)
         assert await asyncio.get_running_loop().sock_recv(theirs, 1) == b"\n"
         return lower.authority, theirs, lost
 
     async def raw(self):
-        """A supervisor's end, and a socket on which a test says what it likes."""
+        """A socket on which a test says what it likes as a worker."""
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)
-        _, upper = await asyncio.get_running_loop().create_unix_connection(
-            lambda: SupervisorLink(self.authority), sock=ours
-        )
-        self.ends.append(upper)
-        return upper, theirs
+        await self.serve(ours)
+        return theirs
+
+    async def serve(self, ours):
+        task = asyncio.create_task(self.authority.serve(*await asyncio.open_unix_connection(sock=ours)))
+        self.serving.add(task)
+        return task
 
     def used(self):
         return {state.limit.rule: state.used for state in self.local.limiter.usage(10)}
@@ -91,7 +84,9 @@ class Server:
     async def leave(self):
         for one in self.ends:
             one.close()
-        await asyncio.sleep(0)
+        for one in self.serving:
+            one.cancel()
+        await asyncio.gather(*self.serving, return_exceptions=True)
 
 
 @pytest.fixture
@@ -105,15 +100,24 @@ async def make():
     return Server(LocalAuthority())
 
 
+async def read(data, decoder):
+    """The lists of messages of all frames that are whole."""
+    reader = asyncio.StreamReader()
+    reader.feed_data(data)
+    reader.feed_eof()
+    return [messages async for messages in read_frames(reader, decoder)]
+
+
 async def test_what_one_loop_iteration_brings_goes_in_one_message(server):
     authority, upper, _ = await server.lone_worker()
     starts = [asyncio.create_task(authority.start((SLOTS,))) for _ in range(50)]
-    (asked,) = MessageReader(FromWorker).feed(await asyncio.get_running_loop().sock_recv(upper, 1 << 20))
-    assert len(asked.starts) == 50
-    _, lower = await server.raw()
-    lower.send(b"\n" + encode(asked))
-    (answered,) = MessageReader(ToWorker).feed(await asyncio.get_running_loop().sock_recv(lower, 1 << 20))
-    assert len(answered.decisions) == 50
+    frames = await read(await asyncio.get_running_loop().sock_recv(upper, 1 << 20), FROM_WORKER)
+    asked = [message for messages in frames for message in messages if isinstance(message, Start)]
+    assert (len(frames), len(asked)) == (2, 50)  # the first ping is one, too
+    lower = await server.raw()
+    lower.send(encode(asked))
+    (answered,) = await read(await asyncio.get_running_loop().sock_recv(lower, 1 << 20), TO_WORKER)
+    assert len(answered) == 50
     upper.send(encode(answered))
     assert sum([(await one).ticket is not None for one in starts]) == 10
     upper.close()
@@ -121,7 +125,7 @@ async def test_what_one_loop_iteration_brings_goes_in_one_message(server):
 
 
 async def test_tokens_that_a_worker_charged_bind_another_one(server):
-    (one, *_), (other, *_) = await server.worker(), await server.worker()
+    one, other = await server.worker(), await server.worker()
     decision = await one.start((TOKENS,))
     one.charge(decision.ticket, Amounts(600))
     one.charge(decision.ticket, Amounts(1000))
@@ -135,7 +139,7 @@ async def test_tokens_that_a_worker_charged_bind_another_one(server):
 async def test_a_decision_that_takes_a_while_holds_no_other_up_and_may_be_given_up(io_loop):
     waiting = Waiting()
     server = Server(waiting)
-    authority, *_ = await server.worker()
+    authority = await server.worker()
     starts = [asyncio.create_task(authority.start((SLOTS,))) for _ in range(3)]
     for _ in starts:
         await waiting.requested.acquire()
@@ -153,81 +157,64 @@ async def test_a_worker_keeps_to_itself_what_a_supervisor_does_not_read(server):
     starts = []
     for _ in range(90):
         starts += [asyncio.create_task(authority.start((RATE,) * 100)) for _ in range(100)]
-        upper.send(encode(ToWorker(is_pong=True)))  # or it would count as hanging
+        upper.send(encode([Pong()]))  # or it would count as hanging
         await asyncio.sleep(0)
         await asyncio.sleep(0)
     for one in starts:
         one.cancel()
     await asyncio.wait(starts)
-    reader, asked, ended = MessageReader(FromWorker), set(), set()
+    received, asked, ended = b"", set(), set()
     while not asked or asked - ended:  # what was never sent needs no end
-        for message in reader.feed(await asyncio.get_running_loop().sock_recv(upper, 1 << 20)):
-            asked |= {start.number for start in message.starts}
-            ended |= set(message.ends)
+        received += await asyncio.get_running_loop().sock_recv(upper, 1 << 20)
+        for message in [one for messages in await read(received, FROM_WORKER) for one in messages]:
+            if isinstance(message, Start):
+                asked.add(message.number)
+            elif isinstance(message, End):
+                ended.add(message.number)
     assert 0 < len(asked) < 2_000
     assert ended == asked
     upper.close()
 
 
 async def test_the_supervisor_reads_nothing_more_from_a_worker_that_does_not_read(server):
-    _, theirs = await server.raw()
-    theirs.send(b"\n")
+    theirs = await server.raw()
     number, sent, full = 0, 0, False
     while not full:
         number += 1
-        message = encode(FromWorker(starts=[Start(number, (RATE,) * 100, NOTHING)]))
+        message = encode([Start(number, (RATE,) * 100, NOTHING)])
         try:
             sent += (said := theirs.send(message))
             full = said < len(message)
         except BlockingIOError:
             full = True
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        for _ in range(5):
+            await asyncio.sleep(0)
     assert sent < 8 * 1024 * 1024
     theirs.close()
 
 
 @pytest.mark.parametrize("said", [NONSENSE, b"\xff\xff\xff\xff"])
-@pytest.mark.expects_log("^ERROR runtime.authority.link: closing the link to a worker: ")
+@pytest.mark.expects_log("^ERROR runtime.authority.server: closing the link to a worker: ")
 async def test_a_worker_that_says_nonsense_is_given_up_with_what_it_held(server, said):
-    upper, theirs = await server.raw()
-    theirs.send(b"\n" + encode(FromWorker(starts=[Start(1, (SLOTS,), NOTHING)])) + said)
-    await asyncio.get_running_loop().sock_recv(theirs, 1000)
+    theirs = await server.raw()
+    theirs.send(encode([Start(1, (SLOTS,), NOTHING)]) + said)
     while await asyncio.get_running_loop().sock_recv(theirs, 1000):
         pass
-    assert await upper.first_line == b""
     assert len(server.local.limiter) == 0
     theirs.close()
 
 
-@pytest.mark.expects_log("^ERROR runtime.authority.link: closing the link to a worker: ")
+@pytest.mark.expects_log("^ERROR runtime.authority.server: closing the link to a worker: ")
 async def test_two_requests_with_one_number_are_nonsense(server):
-    _, theirs = await server.raw()
-    theirs.send(b"\n" + encode(FromWorker(starts=[Start(1, (SLOTS,), NOTHING)] * 2)))
+    theirs = await server.raw()
+    theirs.send(encode([Start(1, (SLOTS,), NOTHING)] * 2))
     while await asyncio.get_running_loop().sock_recv(theirs, 1000):
         pass
     assert len(server.local.limiter) == 0
     theirs.close()
 
 
-@pytest.mark.expects_log("^ERROR runtime.authority.link: closing the link to a worker: a worker begins with no line$")
-async def test_a_worker_that_begins_with_no_line_is_given_up(server):
-    upper, theirs = await server.raw()
-    theirs.send(bytes(MAX_LINE_BYTES + 1))
-    assert await upper.first_line is None
-    theirs.close()
-
-
-async def test_the_reason_why_a_worker_does_not_serve_arrives_in_pieces(server):
-    upper, theirs = await server.raw()
-    for piece in (b"no room for ", b"the spool", b"\n"):
-        theirs.send(piece)
-        await asyncio.sleep(0)
-    assert await upper.first_line == b"no room for the spool"
-    theirs.close()
-
-
-@pytest.mark.expects_log("^ERROR runtime.authority.link: closing the link to the supervisor: ")
+@pytest.mark.expects_log("^ERROR runtime.authority.worker: closing the link to the supervisor: ")
 async def test_a_supervisor_that_says_nonsense_is_given_up(server):
     _, upper, lost = await server.lone_worker()
     upper.send(NONSENSE)
@@ -237,8 +224,7 @@ async def test_a_supervisor_that_says_nonsense_is_given_up(server):
 
 async def test_what_a_worker_restores_of_a_budget_counts_for_all(server):
     budget = Limit(LimitKind.BUDGET, Rule.USER_BUDGET, Of.USER, "user:a", 1000, period=BudgetPeriod.MONTH)
-    first, *_ = await server.worker()
-    second, *_ = await server.worker()
+    first, second = await server.worker(), await server.worker()
     begin = bounds_of(BudgetPeriod.MONTH, "UTC", time.time_ns()).begin_ns
     first.restore(budget, 400, begin)
     second.restore(budget, 300, begin)
@@ -276,26 +262,30 @@ class Worker:
     """A worker, and what is on its way from it and to it."""
 
     def __init__(self, server):
-        self.authority = WorkerAuthority(lambda: None)
-        self.desk = server.open_desk(lambda: None)
+        self.authority = WorkerAuthority()
+        self.server = server
+        self.desk = server.open_desk()
         self.up, self.down = deque(), deque()
         self.requests = []
 
     def send(self):
-        while (message := self.authority.take_outgoing()) is not None:
-            self.up.append(encode(message))
+        while messages := self.authority.outbox.take():
+            self.up.append(encode(messages))
 
     def deliver_up(self):
         if self.up:
-            (message,) = MessageReader(FromWorker).feed(self.up.popleft())
-            self.desk.received(message)
-        while (message := self.desk.take_outgoing()) is not None:
-            self.down.append(encode(message))
+            for message in FROM_WORKER.decode(self.up.popleft()[HEADER_BYTES:]):
+                self.desk.received(message)
+
+    def reply(self):
+        while messages := self.desk.outbox.take():
+            self.down.append(encode(messages))
 
     def deliver_down(self):
+        self.reply()
         if self.down:
-            (message,) = MessageReader(ToWorker).feed(self.down.popleft())
-            self.authority.received(message)
+            for message in TO_WORKER.decode(self.down.popleft()[HEADER_BYTES:]):
+                self.authority.received(message)
 
     @property
     def running(self):
@@ -348,7 +338,7 @@ class World:
 
     def kill(self, which):
         worker = self.workers[which]
-        worker.desk.close()
+        self.server.close_desk(worker.desk)
         for request in worker.requests:
             request.task.cancel()
         self.workers[which] = Worker(self.server)
@@ -359,9 +349,10 @@ class World:
             for worker in self.workers:
                 await asyncio.sleep(0)
                 worker.send()
-                worker.deliver_up()
                 while worker.up:
                     worker.deliver_up()
+                await asyncio.sleep(0)
+                worker.reply()
                 while worker.down:
                     worker.deliver_down()
 
@@ -423,6 +414,8 @@ async def test_a_worker_without_an_answer_refuses_and_gives_back_what_is_admitte
     await asyncio.gather(*(request.task for request in worker.requests))
     assert [request.gave_up for request in worker.requests] == [False, True, True]
     assert (worker.authority.unavailable, await worker.authority.usage(1)) == (True, ())
+    worker.deliver_up()  # it is admitted late
+    await asyncio.sleep(0)
     await world.settle()
     assert not worker.authority.unavailable
     assert (world.used(Rule.CONCURRENCY), world.used(Rule.RATE)) == (1, 2)
@@ -435,6 +428,7 @@ async def test_a_request_that_left_before_its_answer_gives_back_at_once_and_one_
     await asyncio.sleep(0)
     worker.send()
     worker.deliver_up()
+    await asyncio.sleep(0)
     assert len(world.limiter) == 1
     worker.end(0)
     await asyncio.sleep(0)
@@ -446,10 +440,10 @@ async def test_a_request_that_left_before_its_answer_gives_back_at_once_and_one_
     await asyncio.sleep(0)
     worker.end(0)
     await asyncio.sleep(0)
-    assert worker.authority.take_outgoing() is None
+    assert worker.authority.outbox.take() == []
 
 
-def test_however_many_wait_every_message_fits_into_a_frame():
+async def test_however_many_wait_every_message_fits_into_a_frame():
     keys = [f"group:{number:036}" for number in range(100)]  # as many groups as a user may be in
     limits = tuple(
         Limit(kind, Rule.POLICY_RATE, of, key, 10**12, 31 * 86_400 * SECOND, zone="America/Argentina/Buenos_Aires")
@@ -457,10 +451,13 @@ def test_however_many_wait_every_message_fits_into_a_frame():
         for of in (Of.GROUP, Of.USER)
         for kind in LimitKind
     )
-    desk = ServerAuthority(LocalAuthority()).open_desk(lambda: None)
-    desk.received(FromWorker(starts=[Start(number, limits, NOTHING) for number in range(1, 121)]))
-    replies = []
-    while (reply := desk.take_outgoing()) is not None:
-        replies += MessageReader(ToWorker).feed(encode(reply))
-    assert [one.number for reply in replies for one in reply.decisions] == [*range(1, 121)]
+    desk = ServerAuthority(LocalAuthority()).open_desk()
+    for number in range(1, 121):
+        desk.received(Start(number, limits, NOTHING))
+    await asyncio.sleep(0)
+    frames = b""
+    while messages := desk.outbox.take():
+        frames += encode(messages)
+    replies = [message for messages in await read(frames, TO_WORKER) for message in messages]
+    assert [one.number for one in replies] == [*range(1, 121)]
     desk.close()

@@ -82,4 +82,4 @@ async def test_the_only_server_has_the_whole_limit_when_it_decides_alone(databas
         ada.end(held[0].ticket)
         assert admitted(await burst([ada], 100, [rate(60), slots(30)])) == 1
         assert admitted(await burst([ada], 100, [rate(60)])) == 29
-        assert ada.start_now([rate(60)]).ticket is None
+        assert (await ada.start([rate(60)])).ticket is None
