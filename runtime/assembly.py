@@ -9,6 +9,7 @@ from uuid import UUID
 
 from handlers.bridge import Bridge, managed_providers
 from handlers.dataplane.shared import ChatUsage
+from handlers.identity.access_recorder import AccessRecorder
 from handlers.key_health import KeyHealth, report_refused_keys
 from handlers.monitoring.metrics import LoopLag
 from handlers.timer import TimerFactory
@@ -31,24 +32,23 @@ from runtime.process import Process, now
 from runtime.provider_table import follow_providers
 from runtime.restored_budgets import RestoredBudgets, open_policies
 from runtime.storage import (
-    make_identities,
     make_membership,
-    open_access,
-    open_client_events,
     open_recorder,
-    open_refusal_recorder,
-    open_token_uses,
 )
 from settings import ChatStreamUsage, LimitsScope, SettingError, Settings
 from settings.loading import make_client
+from storage.accounts.audit import AccessTrail
 from storage.accounts.authentication import ActiveTokens
 from storage.accounts.groups import Groups, follow_group_names
+from storage.accounts.identities import Identities
 from storage.accounts.sign_in.devices import Devices
 from storage.accounts.sign_in.sessions import SessionTimes
 from storage.accounts.sign_in.sign_ins import SignIns
 from storage.accounts.sign_in.single_sign_on import SingleSignOn
+from storage.accounts.token_uses import TokenUses
 from storage.admission.cluster import ClusterAuthority
 from storage.derived.job import DerivedJob
+from storage.derived.refusal_recorder import RefusalRecorder
 from storage.members.membership import Membership
 from storage.mongo.database import Database
 from storage.mongo.followed import Followed
@@ -59,13 +59,13 @@ from storage.queries.accounts import People, Tokens
 from storage.queries.interceptions import Interceptions
 from storage.queries.questions.questions import Questions
 from storage.queries.sessions import Sessions
+from storage.recording.client_events import ClientEvents
 from storage.recording.left_calls import WATCH_SECONDS, end_what_is_left
 from storage.recording.outbox.writer import adopt
 from storage.recording.recorder import Recorder
 from storage.recording.text_retention import PASS_SECONDS, remove_due
 from storage.search.find import SearchIndex
 from storage.search.writing import add_entries, remove_entries
-from upstream.client import UpstreamClient
 from upstream.providers.provider import Provider
 from upstream.providers.table import Routing
 
@@ -103,8 +103,7 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
     """Open the parts in the order of their dependencies, with the jobs that serving needs. Raises as `open_bridge`."""
     settings, database, metrics = process.settings, process.database, process.metrics
     process.start("database", database.health.watch)
-    membership = make_membership(settings, database, process.id, is_server=settings.workers == 1)
-    process.stack.push_async_callback(membership.close)
+    membership = process.closing(make_membership(settings, database, process.id, is_server=settings.workers == 1))
     overload, cluster = open_admission(process, membership)
     routing = Routing(providers, monotonic, now, is_complete=False)
     membership.refused_keys = partial(report_refused_keys, routing)
@@ -118,13 +117,19 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
     managed = managed_providers(database, settings, now)
     followed = await follow_providers(settings, managed, routing, secrets, recorder.prices.set_providers)
     prices = await follow_prices(database, recorder)
-    upstream = open_upstream(process)
+    upstream = process.closing(make_client(settings))
     trace = open_traces(settings, process.id, process.stack)
     session_times = SessionTimes(settings.session_idle_timeout, settings.session_lifetime)
-    identities = make_identities(process, session_times)
-    groups, token_uses = Groups(database, identities, now=now), open_token_uses(process)
-    access = open_access(process)
-    refusal_recorder = open_refusal_recorder(process)
+    identities = Identities(
+        database, now=now, monotonic=monotonic, tokens_per_user=settings.tokens_per_user, session_times=session_times
+    )
+    groups = Groups(database, identities, now=now)
+    token_uses = process.closing(TokenUses(database, now=now, monotonic=monotonic))
+    trail = process.closing(AccessTrail(database, now=now))
+    refusal_recorder = process.closing(RefusalRecorder(database, now=now))
+    client_events = ClientEvents(
+        database, now=now, counted=lambda outcome, number: metrics.telemetry_events(outcome).inc(number)
+    )
     policies = await open_policies(database, settings.budget_timezone, now)
     return Bridge(
         settings=settings,
@@ -156,7 +161,7 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
         interceptions=Interceptions(database),
         search=SearchIndex(database),
         refusal_recorder=refusal_recorder,
-        client_events=open_client_events(process),
+        client_events=process.closing(client_events),
         telemetry_forwarder=make_telemetry_forwarder(
             settings, upstream, lambda outcome: metrics.telemetry_forwarded(outcome).inc()
         ),
@@ -175,7 +180,7 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
         metrics=metrics,
         lifecycle=process.lifecycle,
         jobs=process.jobs,
-        access=access,
+        access=AccessRecorder(metrics, trail, monotonic_ns, failure_limit=settings.authentication_failure_limit),
         active_tokens=ActiveTokens(database, now=now, monotonic=monotonic),
         now=now,
         monotonic=monotonic,
@@ -214,6 +219,8 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
     process.start("access_trail", bridge.access.trail.run)
     process.start("token_uses", bridge.token_uses.run)
     process.start("group_names", bridge.group_names.run)
+    waiting = "Rows and totals of refusals waiting in memory."
+    metrics.watch("refusals_waiting", waiting, lambda: len(bridge.refusal_recorder))
     process.start("refusals", bridge.refusal_recorder.run)
     process.start("client_events", bridge.client_events.run)
     if bridge.telemetry_forwarder is not None:
@@ -241,8 +248,7 @@ def open_admission(process: Process, membership: Membership) -> tuple[OverloadPr
     if workers is not None:
         workers.scope = "cluster" if process.settings.limits_scope is LimitsScope.CLUSTER else "server"
     if cluster is not None:
-        cluster.open()
-        process.stack.push_async_callback(cluster.close)
+        process.closing(cluster).open()
     return overload, cluster
 
 
@@ -252,13 +258,6 @@ async def follow_prices(database: Database, recorder: Recorder) -> Followed[Kept
     followed = Followed(store.read, lambda kept: recorder.prices.set_own(kept.prices), version=store.version, now=now)
     await followed.try_refresh()
     return followed
-
-
-def open_upstream(process: Process) -> UpstreamClient:
-    """Open the client of all providers."""
-    upstream = make_client(process.settings)
-    process.stack.push_async_callback(upstream.close)
-    return upstream
 
 
 def open_traces(settings: Settings, instance_id: UUID, stack: AsyncExitStack) -> TimerFactory | None:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from struct import iter_unpack
 from time import monotonic, time_ns
-from typing import Self
+from typing import Protocol, Self, TypeVar
 from uuid import UUID
 
 from msgspec import convert
@@ -27,6 +27,16 @@ from storage.mongo.database import Database
 def now() -> datetime:
     """The wall clock in UTC, in the whole milliseconds that MongoDB keeps."""
     return datetime.fromtimestamp(time_ns() // 1_000_000 / 1000, UTC)
+
+
+class Closing(Protocol):
+    """What is to be closed."""
+
+    async def close(self) -> None:
+        """Close it."""
+
+
+Part = TypeVar("Part", bound=Closing)
 
 
 @dataclass(frozen=True)
@@ -59,6 +69,11 @@ class Process:
     def start(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         """Start a background job."""
         self.stack.push_async_callback(self.jobs.start(name, run).stop)
+
+    def closing(self, part: Part) -> Part:
+        """Close a part with the process, what was opened last first; return it."""
+        self.stack.push_async_callback(part.close)
+        return part
 
     @property
     def spool_folder(self) -> Path:

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from pathlib import Path
-from time import monotonic, monotonic_ns
+from time import monotonic
 from uuid import UUID
 
-from handlers.identity.access_recorder import AccessRecorder
 from intercept.restricted_texts import Texts
 from runtime.jobs import Jobs
 from runtime.process import Process, now
 from settings import RecordPolicy, Settings
-from storage.accounts.audit import AccessTrail
-from storage.accounts.identities import Identities
-from storage.accounts.sign_in.sessions import SessionTimes
-from storage.accounts.token_uses import TokenUses
-from storage.derived.refusal_recorder import RefusalRecorder
 from storage.members.membership import Membership
 from storage.mongo.database import Database
 from storage.mongo.embedded import EmbeddedMongoDB
 from storage.prices.pricing import Prices
-from storage.recording.client_events import ClientEvents
 from storage.recording.outbox.spool import Spool, SpoolOpenError, claim_numbered
 from storage.recording.recorder import Recorder
 from upstream.providers.provider import Provider
@@ -95,46 +88,3 @@ def open_spool(folder: Path, settings: Settings) -> Spool:
     except OSError as error:
         reason = f"{error.strerror}: {error.filename}"
         raise SpoolOpenError(f"the data-dir {settings.data_dir} cannot be used: {reason}") from error
-
-
-def make_identities(process: Process, session_times: SessionTimes) -> Identities:
-    """Users, tokens and sessions."""
-    return Identities(
-        process.database,
-        now=now,
-        monotonic=monotonic,
-        tokens_per_user=process.settings.tokens_per_user,
-        session_times=session_times,
-    )
-
-
-def open_access(process: Process) -> AccessRecorder:
-    """Open what records who got in and who did not."""
-    trail = AccessTrail(process.database, now=now)
-    process.stack.push_async_callback(trail.close)
-    failure_limit = process.settings.authentication_failure_limit
-    return AccessRecorder(process.metrics, trail, monotonic_ns, failure_limit=failure_limit)
-
-
-def open_token_uses(process: Process) -> TokenUses:
-    """Open what writes down when tokens were used last."""
-    uses = TokenUses(process.database, now=now, monotonic=monotonic)
-    process.stack.push_async_callback(uses.close)
-    return uses
-
-
-def open_refusal_recorder(process: Process) -> RefusalRecorder:
-    """Open what writes down which requests were refused."""
-    recorder = RefusalRecorder(process.database, now=now)
-    process.stack.push_async_callback(recorder.close)
-    waiting = "Rows and totals of refusals waiting in memory."
-    process.metrics.watch("refusals_waiting", waiting, lambda: len(recorder))
-    return recorder
-
-
-def open_client_events(process: Process) -> ClientEvents:
-    """Open what writes down what clients say of their calls and tools."""
-    counter = process.metrics.telemetry_events
-    events = ClientEvents(process.database, now=now, counted=lambda outcome, number: counter(outcome).inc(number))
-    process.stack.push_async_callback(events.close)
-    return events
