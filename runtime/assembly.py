@@ -24,13 +24,13 @@ from runtime.factories import (
     known_secrets,
     make_breakers,
     make_cluster,
+    make_limit_settings,
     make_openid,
-    make_overload,
     make_telemetry_forwarder,
 )
 from runtime.process import Process, now
 from runtime.provider_table import follow_providers
-from runtime.restored_budgets import RestoredBudgets, open_policies
+from runtime.restored_budgets import RestoredBudgets
 from runtime.storage import (
     make_membership,
     open_recorder,
@@ -52,6 +52,7 @@ from storage.derived.refusal_recorder import RefusalRecorder
 from storage.members.membership import Membership
 from storage.mongo.database import Database
 from storage.mongo.followed import Followed
+from storage.policies.followed import FollowedPolicies
 from storage.prices.own_prices import NO_VERSION, KeptPrices
 from storage.prices.recosting import Recosting
 from storage.prices.store import PriceStore
@@ -130,7 +131,8 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
     client_events = ClientEvents(
         database, now=now, counted=lambda outcome, number: metrics.telemetry_events(outcome).inc(number)
     )
-    policies = await open_policies(database, settings.budget_timezone, now)
+    policies = FollowedPolicies(database, zone=settings.budget_timezone, now=now)
+    await policies.followed.try_refresh()
     return Bridge(
         settings=settings,
         routing=routing,
@@ -244,7 +246,9 @@ def open_admission(process: Process, membership: Membership) -> tuple[OverloadPr
     workers, cluster = process.workers, None
     if workers is None:
         cluster = make_cluster(process.settings, process.database, membership)
-    overload = make_overload(process.settings, process.metrics, cluster or workers)
+    overload = OverloadProtection(
+        make_limit_settings(process.settings), authority=cluster or workers, on_refusal=process.metrics.rejected
+    )
     if workers is not None:
         workers.scope = "cluster" if process.settings.limits_scope is LimitsScope.CLUSTER else "server"
     if cluster is not None:

@@ -12,9 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from handlers.monitoring.metrics import Metrics
 from intercept.secrets import KnownSecrets
-from limits.authority import Authority
 from limits.protection.circuit_breaker import BreakerPolicy, CircuitBreakers
-from limits.protection.overload import OverloadProtection
 from limits.request_limits import LimitSettings
 from settings import LimitsScope, ProviderSettings, SettingError, Settings
 from settings.kinds import NO_PROXY
@@ -123,11 +121,6 @@ def make_limit_settings(settings: Settings) -> LimitSettings:
     )
 
 
-def make_overload(settings: Settings, metrics: Metrics, authority: Authority | None) -> OverloadProtection:
-    """What admits or refuses requests; `authority` decides, or this process alone without one."""
-    return OverloadProtection(make_limit_settings(settings), authority=authority, on_refusal=metrics.rejected)
-
-
 def make_provider(settings: ProviderSettings, network: Network = DIRECT) -> Provider:
     """A provider from the settings.
 
@@ -181,21 +174,17 @@ def make_authorizer(settings: ProviderSettings) -> Authorizer | None:
     if settings.keys:
         return None
     if preset.aws_service:
-        signs = settings.credential in {None, Credential.AWS}
-        return make_aws_authorizer(settings, preset.aws_service) if signs else None
+        if settings.credential not in {None, Credential.AWS}:
+            return None
+        key = settings.aws_access_key  # the one that was set, else what botocore finds
+        find = botocore_finder(settings.aws_profile) if key is None else lambda: key
+        return AwsAuthorizer(find, Scope(settings.region, preset.aws_service), lambda: datetime.now(UTC))
     match settings.credential or preset.credential:
         case Credential.GOOGLE:
             return BearerAuthorizer(google_fetcher(settings.google_account), time)
         case Credential.AZURE:
             return BearerAuthorizer(azure_fetcher(os.environ), time)
     return None
-
-
-def make_aws_authorizer(settings: ProviderSettings, service: str) -> AwsAuthorizer:
-    """What signs requests to a service of AWS: with the access key that was set, else with what botocore finds."""
-    key = settings.aws_access_key
-    find = botocore_finder(settings.aws_profile) if key is None else lambda: key
-    return AwsAuthorizer(find, Scope(settings.region, service), lambda: datetime.now(UTC))
 
 
 def make_providers(settings: Settings, demo_url: str) -> list[Provider]:

@@ -30,13 +30,6 @@ from storage.queries.questions.questions import Questions
 UNRESTORED = "budgets do not count what was spent before the start"
 
 
-async def open_policies(database: Database, zone: str, now: Callable[[], datetime]) -> FollowedPolicies:
-    """Read the policies, if the database is available; a job follows them from then on."""
-    policies = FollowedPolicies(database, zone=zone, now=now)
-    await policies.followed.try_refresh()
-    return policies
-
-
 class RestoredBudgets:
     """Increases the count of each budget to what was recorded, as soon as the database has answered.
 

@@ -4,24 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import Future
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-
-class PieceWriter(Protocol):
-    """Takes the pieces of a body."""
-
-    @property
-    def is_writable(self) -> bool:
-        """Whether the next piece may come now. If not, it calls `BodyStream.resume` once it may."""
-
-    def send_piece(self, piece: bytes) -> None:
-        """Take a piece."""
-
-    def end_pieces(self) -> None:
-        """The body is complete."""
-
-    def give_up(self, error: Exception) -> None:
-        """End the request with an error: the rest of its body does not come."""
+if TYPE_CHECKING:
+    from upstream.connections.connection import Connection
 
 
 class BodyStream:
@@ -44,22 +30,22 @@ class BodyStream:
         self.is_sent = False
         self.failure: Exception | None = None
         self._pieces: list[bytes] = []
-        self._writer: PieceWriter | None = None
+        self._connection: Connection | None = None
         self._has_ended = False
         self._is_closed = False
         self._room: Future[None] | None = None
 
     def feed(self, piece: bytes) -> None:
         """Take a piece of the body."""
-        if self._writer is not None:
-            self._writer.send_piece(piece)
+        if self._connection is not None:
+            self._connection.send_piece(piece)
         elif not self._is_closed:
             self._pieces.append(piece)
             self.held_bytes += len(piece)
 
     def wait_for_room(self) -> Future[None] | None:
         """A future to wait for before the next piece; None if there is room."""
-        if self._is_closed or (self._writer is not None and self._writer.is_writable):
+        if self._is_closed or (self._connection is not None and self._connection.is_writable):
             return None
         if self._room is None or self._room.done():
             self._room = asyncio.get_running_loop().create_future()
@@ -68,25 +54,25 @@ class BodyStream:
     def end(self) -> None:
         """Note that the body is whole."""
         self._has_ended = True
-        if self._writer is not None and not self.is_sent:
+        if self._connection is not None and not self.is_sent:
             self.is_sent = True
-            self._writer.end_pieces()
+            self._connection.end_pieces()
 
     def fail(self, error: Exception) -> None:
         """Note that the rest does not come: the request ends with this error, and the provider never has it whole."""
         self.failure = self.failure or error
-        if self._writer is not None:
-            self._writer.give_up(self.failure)
+        if self._connection is not None:
+            self._connection.give_up(self.failure)
 
-    def send_to(self, writer: PieceWriter) -> None:
+    def send_to(self, connection: Connection) -> None:
         """Send the pieces to a connection, as they arrive. They cannot be sent to another one."""
-        self._writer, self.has_begun = writer, True
+        self._connection, self.has_begun = connection, True
         pieces, self._pieces, self.held_bytes = self._pieces, [], 0
         for piece in pieces:
-            writer.send_piece(piece)
+            connection.send_piece(piece)
         if self._has_ended:
             self.end()
-        if writer.is_writable:
+        if connection.is_writable:
             self.resume()
 
     def resume(self) -> None:
@@ -96,7 +82,7 @@ class BodyStream:
 
     def close(self) -> None:
         """Drop what comes from now on: the response has been dealt with."""
-        self._is_closed, self._writer = True, None
+        self._is_closed, self._connection = True, None
         self._pieces.clear()
         self.held_bytes = 0
         self.resume()

@@ -32,8 +32,9 @@ from limits.limit import Limit, LimitState, Of
 from limits.policies.compiled import Applied, Level, unknown_providers
 from limits.policies.effective import Effective, PolicyBook
 from limits.policies.policy import AnyPolicy, Budget, Models, Policy, PolicyLimits, Rate, SharedLimits, SharedPolicy
-from limits.policies.reading import InvalidPolicyError, fields_of, merge, notes_on, read_object, read_policy
+from limits.policies.reading import InvalidPolicyError, fields_of, merge, notes_on, read_policy
 from limits.request_limits import Client
+from resources.bodies import read_fields
 from resources.fields import Initiator, ListPage, doc
 from resources.policies import (
     MAX_TOKENS,
@@ -107,7 +108,7 @@ def _operations_on(level: Level, path: str, name: str, whose: str, **part: Any) 
         function.__annotations__ = {"ask": Ask, "return": Noted[kind], **part, **hints}
         return function
 
-    whole, patch = Annotated[Any, ReadBy(read_object, kind)], Annotated[Any, ReadBy(read_object, dict[str, Any])]
+    whole, patch = Annotated[Any, ReadBy(read_fields, kind)], Annotated[Any, ReadBy(read_fields, dict[str, Any])]
     changes: dict[str, Any] = {"tag": "policies", "max_body": MAX_POLICY_BYTES}
     return [
         operation("GET", path, AUDITORS, tag="policies")(declare(read, "get", _READ, **{"return": Tagged[kind]})),

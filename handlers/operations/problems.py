@@ -42,19 +42,13 @@ def _of_query(name: str, detail: str) -> Problem:
     return ValidationProblem(INVALID, validations=[(name, detail)])
 
 
-def _of_policy(error: InvalidPolicyError) -> Problem:
-    if not error.field:
-        return ValidationProblem(INVALID_BODY, error.rule)
-    return ValidationProblem(INVALID_BODY, validations=[(error.field, error.rule)])
-
-
 # The first kind that an error is of says what is sent.
 _PROBLEMS: Mapping[type[BaseException], Callable[[Any], Problem]] = {
     InvalidBodyError: lambda error: ValidationProblem(
         INVALID_BODY, "" if error.problems else NO_OBJECT, error.problems
     ),
     InvalidSearchError: lambda error: ValidationProblem(INVALID_SEARCH, validations=error.validations),
-    InvalidPolicyError: _of_policy,
+    InvalidPolicyError: lambda error: ValidationProblem(INVALID_BODY, validations=[(error.field, error.rule)]),
     UnknownIdentityError: lambda error: Problem(404, sentence(str(error))),
     ChangedMeanwhileError: lambda error: Problem(412, sentence(str(error))),
     IdentityConflictError: lambda error: Problem(409, sentence(str(error))),

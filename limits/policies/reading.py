@@ -11,15 +11,12 @@ from typing import Any, Final, TypeVar, get_args, get_type_hints
 import msgspec
 from msgspec import UNSET, Struct, ValidationError
 
-from intercept.formats.json_text import RepeatedMemberError, decode_unique
 from intercept.recording import KINDS, Keep
 from limits.policies.compiled import unknown_providers
 from limits.policies.policy import NOT_MONEY, AnyPolicy, Concurrency, PolicyLimits, SharedLimits
 
 P = TypeVar("P", bound=Struct)
 
-NO_OBJECT: Final = "must be a JSON object"
-ONLY_ONCE: Final = "may be given only once"
 _WHERE: Final = re.compile(r"(.*) - at `\$([^`]*)`", re.DOTALL)
 _INNER: Final = re.compile(
     r"((?:allow|deny)(?:\[[0-9]+\])?|patterns(?:\[[0-9]+\])?|provider|model|window|usd|managed_settings): (.*)",
@@ -54,20 +51,6 @@ class InvalidPolicyError(ValueError):
         super().__init__(f"{field}: {rule}" if field else rule)
         self.field = field
         self.rule = rule
-
-
-def read_object(data: bytes) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-        InvalidPolicyError: It is none, or has a member twice.
-    """
-    try:
-        return msgspec.convert(decode_unique(data), type=dict[str, Any])
-    except RepeatedMemberError as error:
-        raise InvalidPolicyError(error.name, ONLY_ONCE) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidPolicyError("", NO_OBJECT) from error
 
 
 def read_policy(fields: Mapping[str, Any], kind: type[P]) -> P:

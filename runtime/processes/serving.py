@@ -119,7 +119,11 @@ async def serve_until_stopped(settings: Settings, flags: Mapping[str, str], *, d
         await database.prepare(retention=settings.retention or None)
         managed = bool(await managed_providers(database, settings, now).list_all())
         has_keys = managed or any(provider.has_credential for provider in settings.providers)
-        demo_url = await open_demo(stack) if demo and not has_keys else ""
+        demo_url = ""
+        if demo and not has_keys:
+            provider = await DemoProvider().start()
+            stack.push_async_callback(provider.stop)
+            demo_url = provider.url
         url = url_of(sockets, "https" if settings.tls_cert_file else "http")
         identities, greeting = Identities(database, now=now, monotonic=monotonic), ""
         # Before the first call is accepted: if this fails, the server ends.
@@ -154,13 +158,6 @@ async def serve_until_stopped(settings: Settings, flags: Mapping[str, str], *, d
             for one in sockets:
                 one.close()  # so that they are closed with those of the last worker
         await server.stop()
-
-
-async def open_demo(stack: AsyncExitStack) -> str:
-    """Start the demo provider, stopped with the stack, and say where it is."""
-    provider = await DemoProvider().start()
-    stack.push_async_callback(provider.stop)
-    return provider.url
 
 
 async def open_supervisor(

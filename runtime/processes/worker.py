@@ -52,7 +52,7 @@ class SharedSocket(socket.socket):
 
 
 async def serve(settings: Settings, handover: Handover) -> None:
-    """Serve until a signal to retire or to stop.
+    """Serve until a signal to retire or to stop. This process ends at once when the supervisor is gone.
 
     Raises:
         START_ERRORS: it cannot start.
@@ -61,7 +61,9 @@ async def serve(settings: Settings, handover: Handover) -> None:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, retiring.set)
     async with AsyncExitStack() as stack:
-        link = await open_link(stack)
+        ours = socket.socket(fileno=os.dup(SUPERVISOR))  # the other one is for messages after the loop has ended
+        link = WorkerLink(*await asyncio.open_unix_connection(sock=ours), on_lost=lambda: os._exit(1))
+        stack.callback(link.close)
         database = open_database(handover.mongodb_uri or settings.mongodb_uri, settings, stack)
         sockets = [SharedSocket(fileno=descriptor) for descriptor in handover.sockets]
         for one in sockets:
@@ -73,14 +75,6 @@ async def serve(settings: Settings, handover: Handover) -> None:
         if not stopping.is_set():
             await _first(stopping.wait(), server.retire())
         await server.stop(None if stopping.is_set() else 0)
-
-
-async def open_link(stack: AsyncExitStack) -> WorkerLink:
-    """Use the socket to the supervisor. This process ends at once when that is gone. Closed with the stack."""
-    ours = socket.socket(fileno=os.dup(SUPERVISOR))  # the other one is for messages after the loop has ended
-    link = WorkerLink(*await asyncio.open_unix_connection(sock=ours), on_lost=lambda: os._exit(1))
-    stack.callback(link.close)
-    return link
 
 
 def _explain(reason: str) -> None:

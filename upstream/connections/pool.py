@@ -85,7 +85,11 @@ class Connections:
             found = monotonic()
             raw = await start_connection(addresses, happy_eyeballs_delay=NEXT_ADDRESS_SECONDS, interleave=1)
             if proxy is not None:
-                await _tunnel_through(raw, origin, proxy)
+                try:
+                    await open_tunnel(raw, origin.host_and_port, proxy)
+                except BaseException:
+                    raw.close()
+                    raise
             connected = monotonic()
             connection = Connection(origin, self._idle_timeout, self._open.add, self._lost)
             try:
@@ -140,14 +144,6 @@ class Connections:
                     break
                 connection.abort()
         self._sweeping = self._loop.call_at(min(left) + self._keepalive, self._sweep) if left else None
-
-
-async def _tunnel_through(raw: socket.socket, origin: Origin, proxy: Proxy) -> None:
-    try:
-        await open_tunnel(raw, origin.host_and_port, proxy)
-    except BaseException:
-        raw.close()
-        raise
 
 
 MAX_RESPONSE_BYTES: Final = 16 * 1024

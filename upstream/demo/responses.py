@@ -44,7 +44,7 @@ def body(call: DemoCall) -> dict[str, Any]:
 def events(call: DemoCall) -> Iterator[bytes]:
     """Return the response as it begins, each output item as it grows, and the completed response."""
     for number, event in enumerate(_events(call)):
-        yield _numbered_event(number, event)
+        yield typed_event({"type": event["type"], "sequence_number": number} | event)
 
 
 def _events(call: DemoCall) -> Iterator[dict[str, Any]]:
@@ -104,10 +104,6 @@ def _usage(generation: Generation) -> dict[str, Any]:
         "output_tokens_details": {"reasoning_tokens": generation.thought_tokens},
         "total_tokens": generation.input_tokens + generation.output_tokens,
     }
-
-
-def _numbered_event(number: int, event: dict[str, Any]) -> bytes:
-    return typed_event({"type": event["type"], "sequence_number": number} | event)
 
 
 def _unfold(item: dict[str, Any]) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:

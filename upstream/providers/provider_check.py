@@ -115,7 +115,9 @@ def _judge(
     if status == 429:  # noqa: PLR2004
         return CheckResult(hint, True, status, "reached; a rate limit of the provider holds the key back (429)")
     if status == 404:  # noqa: PLR2004
-        return CheckResult(hint, False, status, _not_found(provider))
+        usual = provider.preset.base_url
+        advice = f", such as {usual}" if usual else ""
+        return CheckResult(hint, False, status, f"nothing is found there (404): check the base URL{advice}")
     if _OK <= status < _REDIRECT:
         return _judge_list(hint, status, body)
     if _REDIRECT <= status < _BAD_REQUEST:
@@ -123,12 +125,6 @@ def _judge(
             hint, False, status, f"the provider redirects ({status}): give the base URL that it leads to"
         )
     return CheckResult(hint, False, status, f"the provider answers {status} to the question for its models")
-
-
-def _not_found(provider: Provider) -> str:
-    usual = provider.preset.base_url
-    advice = f", such as {usual}" if usual else ""
-    return f"nothing is found there (404): check the base URL{advice}"
 
 
 def _judge_list(hint: str, status: int, body: bytes) -> CheckResult:

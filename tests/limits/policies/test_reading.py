@@ -26,12 +26,10 @@ from limits.policies.reading import (
     NO_BUDGET,
     NO_PROVIDER,
     NOTHING_ADMITTED,
-    ONLY_ONCE,
     InvalidPolicyError,
     fields_of,
     merge,
     notes_on,
-    read_object,
     read_policy,
 )
 from tests.cases import for_each
@@ -124,18 +122,6 @@ def test_what_is_wrong_is_named_with_its_field_and_the_rule(fields, field, rule)
     with pytest.raises(InvalidPolicyError) as caught:
         read_policy(fields, Policy)
     assert (caught.value.field, caught.value.rule) == (field, rule)
-
-
-def test_a_member_that_is_there_twice_is_named():
-    with pytest.raises(InvalidPolicyError) as caught:
-        read_object(b'{"models": {"deny": ["gpt-*"], "allow": ["*"], "deny": ["o1"]}}')
-    assert (caught.value.field, caught.value.rule) == ("deny", ONLY_ONCE)
-
-
-@for_each("data", b"", b"[]", b"null", b"{", b"[" * 100_000, b'{"\xff": 1}')
-def test_what_is_no_object_is_said_so(data):
-    with pytest.raises(InvalidPolicyError, match="must be a JSON object"):
-        read_object(data)
 
 
 @for_each(
