@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from urllib.parse import quote
+from uuid import UUID
 
 from intercept.secrets import KnownSecrets
 from runtime.factories import make_network, make_provider
@@ -26,10 +28,11 @@ from upstream.providers.table import Routing
 _log = logging.getLogger(__name__)
 
 
+@dataclass
 class ManagedRouting:
     """Puts providers of the database into the table.
 
-    Args:
+    Attributes:
         settings: For the ways to providers.
         sealer: Opens their keys.
         routing: Has the table.
@@ -37,20 +40,12 @@ class ManagedRouting:
         on_table: Called with the providers by name, for their prices, see `storage.prices.pricing`.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        sealer: Sealer,
-        routing: Routing,
-        secrets: KnownSecrets,
-        on_table: Callable[[Mapping[str, tuple[str, str]]], None],
-    ) -> None:
-        self._settings = settings
-        self._sealer = sealer
-        self._routing = routing
-        self._secrets = secrets
-        self._on_table = on_table
-        self._made: dict[str, tuple[StoredProvider, Provider]] = {}
+    settings: Settings
+    sealer: Sealer
+    routing: Routing
+    secrets: KnownSecrets
+    on_table: Callable[[Mapping[str, tuple[str, str]]], None]
+    _made: dict[str, tuple[StoredProvider, Provider]] = field(default_factory=dict)
 
     def load(self, stored: Sequence[StoredProvider]) -> None:
         """Replace the table. A provider that is as it was stays the same object, with the tokens that it fetched."""
@@ -61,9 +56,9 @@ class ManagedRouting:
             except (ValueError, OSError) as error:  # of TLS the latter
                 _log.warning("the provider %s cannot be used by this version: %s", one.spec.name, error)
         self._made = made
-        table = self._routing.replace(provider for _, provider in made.values())
-        self._on_table({name: (one.preset.prices, one.base_url) for name, one in table.providers.items()})
-        for name in made.keys() & self._routing.fixed_names:
+        table = self.routing.replace(provider for _, provider in made.values())
+        self.on_table({name: (one.preset.prices, one.base_url) for name, one in table.providers.items()})
+        for name in made.keys() & self.routing.fixed_names:
             _log.warning("the provider %s of the environment replaces the one in the database", name)
         types = {name: one.type for name, one in table.providers.items()}
         for name, (_, provider) in made.items():
@@ -74,30 +69,24 @@ class ManagedRouting:
         before, provider = self._made.get(stored.spec.name, (None, None))
         if provider is not None and before == stored:
             return provider
-        keys, secrets = self._open_keys(stored), self._open_secrets(stored)
+        sealed = {f"key {number}": partial(self.sealer.open, key.sealed) for number, key in enumerate(stored.keys, 1)}
+        named = {name: partial(self.sealer.open_named, name, secret.sealed) for name, secret in stored.secrets.items()}
+        keys, secrets = tuple(_opened(stored, sealed).values()), _opened(stored, named)
         known = [*keys, *secrets_in(secrets)]
-        self._secrets.learn(known)
+        self.secrets.learn(known)
         hide_in_logs(known)
-        return make_managed(self._settings, stored, keys, secrets)
+        return make_managed(self.settings, stored, keys, secrets)
 
-    def _open_secrets(self, stored: StoredProvider) -> dict[str, str]:
-        """The secrets of a provider that can be opened, by name."""
-        opened = {}
-        for name, secret in stored.secrets.items():
-            try:
-                opened[name] = self._sealer.open_named(name, secret.sealed, stored.id)
-            except SealError as error:
-                _log.warning("%s of the provider %s cannot be opened: %s", name, stored.spec.name, error)
-        return opened
 
-    def _open_keys(self, stored: StoredProvider) -> tuple[str, ...]:
-        keys = []
-        for number, key in enumerate(stored.keys, start=1):
-            try:
-                keys.append(self._sealer.open(key.sealed, stored.id))
-            except SealError as error:
-                _log.warning("key %d of the provider %s cannot be opened: %s", number, stored.spec.name, error)
-        return tuple(keys)
+def _opened(stored: StoredProvider, sealed: Mapping[str, Callable[[UUID], str]]) -> dict[str, str]:
+    """What of a provider can be opened, by what it is called."""
+    opened = {}
+    for what, open_ in sealed.items():
+        try:
+            opened[what] = open_(stored.id)
+        except SealError as error:
+            _log.warning("%s of the provider %s cannot be opened: %s", what, stored.spec.name, error)
+    return opened
 
 
 async def follow_providers(

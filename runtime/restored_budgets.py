@@ -6,6 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -30,12 +31,13 @@ from storage.queries.questions.questions import Questions
 UNRESTORED = "budgets do not count what was spent before the start"
 
 
+@dataclass
 class RestoredBudgets:
     """Increases the count of each budget to what was recorded, as soon as the database has answered.
 
     Ended calls that are not recorded yet are missing in it. A group has what its current members have spent.
 
-    Args:
+    Attributes:
         database: Where calls are recorded.
         limits: Say whether each user has a budget by the settings.
         policies: Says which budgets there are.
@@ -45,27 +47,19 @@ class RestoredBudgets:
         now: The wall clock, in UTC.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        limits: RequestLimits,
-        policies: FollowedPolicies,
-        identities: Identities,
-        authority: Authority,
-        *,
-        zone: str,
-        now: Callable[[], datetime],
-    ) -> None:
-        self._database = database
-        self._limits = limits
-        self._policies = policies
-        self._identities = identities
-        self._authority = authority
-        self._zone = zone
-        self._now = now
-        self._changed = asyncio.Event()
-        self._restored: frozenset[tuple[PolicyHolder | None, str, BudgetPeriod]] = frozenset()
-        policies.on_change = self._changed.set
+    database: Database
+    limits: RequestLimits
+    policies: FollowedPolicies
+    identities: Identities
+    authority: Authority
+    zone: str
+    now: Callable[[], datetime]
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _restored: frozenset[tuple[PolicyHolder | None, str, BudgetPeriod]] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Follow the policies."""
+        self.policies.on_change = self._changed.set
 
     async def run(self) -> None:
         """Restore budgets that are new, until cancelled or `restore` raises."""
@@ -80,32 +74,32 @@ class RestoredBudgets:
         Raises:
             DatabaseRefusalError: MongoDB refuses; a job tries again after a pause.
         """
-        settings = self._limits.settings
+        settings = self.limits.settings
         budgets: set[tuple[PolicyHolder | None, str, BudgetPeriod]] = set()
         if settings.user_budget:
             budgets.add((None, "", settings.budget_period))
         with suppress(PoliciesUnknownError):
-            budgets |= {(source, part, one.calendar) for source, part, one in budgets_of(self._policies.book)}
+            budgets |= {(source, part, one.calendar) for source, part, one in budgets_of(self.policies.book)}
         while new := budgets - self._restored:
-            await self._database.health.wait_until_back()
-            with self._database.health.tolerate(UNRESTORED):
+            await self.database.health.wait_until_back()
+            with self.database.health.tolerate(UNRESTORED):
                 for period in sorted({period for _, _, period in new}):
                     await self._restore(period, {(source, part) for source, part, one in new if one is period})
                 self._restored |= new
         self._restored &= budgets
 
     async def _restore(self, period: BudgetPeriod, new: Collection[tuple[PolicyHolder | None, str]]) -> None:
-        begin = bounds_of(period, self._zone, to_ns(self._now())).begin_ns
-        spend = await spend_by_token(Questions(self._database), from_ns(begin), self._now())
+        begin = bounds_of(period, self.zone, to_ns(self.now())).begin_ns
+        spend = await spend_by_token(Questions(self.database), from_ns(begin), self.now())
         if (None, "") in new:
             self._restore_users(spend, begin)
         of_policies = [(source, part) for source, part in new if source is not None]
-        users = await self._identities.users_by_id({user for user, _ in spend})
-        binding = await self._identities.binding_of({token for _, token in spend})
+        users = await self.identities.users_by_id({user for user, _ in spend})
+        binding = await self.identities.binding_of({token for _, token in spend})
         budget = Budget(0, word(period))
         for (of, key), usd in spend_by_key(spend, users, of_policies, binding).items():
-            limit = structs.replace(budget_limit(budget, of, key, self._zone), maximum=UNLIMITED)
-            self._authority.restore(limit, micro_dollars_of(usd), begin)
+            limit = structs.replace(budget_limit(budget, of, key, self.zone), maximum=UNLIMITED)
+            self.authority.restore(limit, micro_dollars_of(usd), begin)
 
     def _restore_users(self, spend: Mapping[tuple[UUID, str], Decimal], begin: int) -> None:
         """Restore the budget that each user has by the settings."""
@@ -113,5 +107,5 @@ class RestoredBudgets:
         for (user, _), usd in spend.items():
             spent[user] += usd
         for user, usd in spent.items():
-            for limit in self._limits.budgets_of(Client("", format_id(user))):
-                self._authority.restore(limit, micro_dollars_of(usd), begin)
+            for limit in self.limits.budgets_of(Client("", format_id(user))):
+                self.authority.restore(limit, micro_dollars_of(usd), begin)

@@ -10,6 +10,7 @@ import hmac
 import logging
 from base64 import b64decode, b64encode
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -51,37 +52,22 @@ def signed_headers(secret: str, event_id: str, timestamp: int, body: bytes) -> l
     ]
 
 
+@dataclass(frozen=True)
 class Sender:
-    """Sends the deliveries of a database.
+    """Sends the deliveries of a database. `sealer` opens the secrets; `now` is the wall clock, in UTC."""
 
-    Args:
-        sealer: Opens the secrets.
-        now: The wall clock, in UTC.
-    """
-
-    def __init__(
-        self,
-        database: Database,
-        webhooks: Webhooks,
-        outbox: AlertOutbox,
-        *,
-        sealer: Sealer,
-        client: UpstreamClient,
-        way: Callable[[str], Network] = lambda _: DIRECT,
-        now: Callable[[], datetime],
-    ) -> None:
-        self._database = database
-        self._webhooks = webhooks
-        self._outbox = outbox
-        self._sealer = sealer
-        self._client = client
-        self._way = way
-        self._now = now
+    database: Database
+    webhooks: Webhooks
+    outbox: AlertOutbox
+    sealer: Sealer
+    client: UpstreamClient
+    now: Callable[[], datetime]
+    way: Callable[[str], Network] = lambda _: DIRECT
 
     async def run(self) -> None:
         """Send what is due, until cancelled."""
         while True:
-            await self._database.health.wait_until_back()
+            await self.database.health.wait_until_back()
             try:
                 is_all = await self.send_due()
             except DatabaseUnavailableError:
@@ -96,7 +82,7 @@ class Sender:
             DatabaseUnavailableError: Claimed deliveries are sent again later.
         """
         taken: list[Delivery] = []
-        while len(taken) < AT_ONCE and (delivery := await self._outbox.claim()) is not None:
+        while len(taken) < AT_ONCE and (delivery := await self.outbox.claim()) is not None:
             taken.append(delivery)
         for error in await asyncio.gather(*map(self._deliver, taken), return_exceptions=True):
             if error is not None:
@@ -106,11 +92,11 @@ class Sender:
     async def _deliver(self, delivery: Delivery) -> None:
         status: int | None = None
         try:
-            webhook = await self._webhooks.find(delivery.webhook_id)
+            webhook = await self.webhooks.find(delivery.webhook_id)
         except UnknownIdentityError:
             webhook = None
         if webhook is None or webhook.disabled:
-            await self._outbox.note(delivery, None, REMOVED, is_final=True)
+            await self.outbox.note(delivery, None, REMOVED, is_final=True)
             return
         try:
             status = await self.post(webhook, delivery)
@@ -122,7 +108,7 @@ class Sender:
             problem = None if _OK <= status < _REDIRECT else f"the receiver answered {status}"
         if problem is not None:
             _log.warning("a webhook delivery failed: id=%s attempt=%d %s", webhook.id, delivery.attempts, problem)
-        await self._outbox.note(delivery, status, problem, is_final=status == _GONE)
+        await self.outbox.note(delivery, status, problem, is_final=status == _GONE)
 
     async def post(self, webhook: Webhook, delivery: Delivery) -> int:
         """Post a delivery, and return the status of the response. Its body is not kept, and no redirect is followed.
@@ -132,13 +118,13 @@ class Sender:
             SealError: The secret cannot be opened.
         """
         body = delivery.body.encode()
-        secret = self._sealer.open(webhook.sealed, webhook.id)
+        secret = self.sealer.open(webhook.sealed, webhook.id)
         headers = [
             ("Content-Type", "application/json"),
             ("User-Agent", f"AI-Bridge/{VERSION}"),
-            *signed_headers(secret, delivery.event_id, int(self._now().timestamp()), body),
+            *signed_headers(secret, delivery.event_id, int(self.now().timestamp()), body),
         ]
         async with asyncio.timeout(SEND_SECONDS):
-            response = await self._client.open("POST", webhook.url, headers, body, network=self._way(webhook.url))
+            response = await self.client.open("POST", webhook.url, headers, body, network=self.way(webhook.url))
             response.close()
         return response.status

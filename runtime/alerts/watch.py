@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
@@ -57,45 +57,38 @@ class Alert(NamedTuple):
 Source = Callable[[], Awaitable[Iterable[Alert]]]
 
 
+@dataclass
 class Watch:
     """Raises alerts.
 
-    Args:
+    Attributes:
         database: Its health says when to look.
         outbox: Where alerts are raised.
         sources: Tell what there is now.
         seconds: Time between two checks.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        outbox: AlertOutbox,
-        sources: Sequence[Source],
-        *,
-        seconds: float = POLL_SECONDS,
-    ) -> None:
-        self._database = database
-        self._outbox = outbox
-        self._sources = sources
-        self._seconds = seconds
-        self._pending: dict[str, Alert] = {}
-        self._raised: OrderedDict[str, None] = OrderedDict()
+    database: Database
+    outbox: AlertOutbox
+    sources: Sequence[Source]
+    seconds: float = POLL_SECONDS
+    _pending: dict[str, Alert] = field(default_factory=dict)
+    _raised: OrderedDict[str, None] = field(default_factory=OrderedDict)
 
     async def run(self) -> None:
         """Check, until cancelled. While the database is unavailable, alerts wait."""
         while True:
             await self.check()
-            await asyncio.sleep(self._seconds)
+            await asyncio.sleep(self.seconds)
 
     async def check(self) -> None:
         """Read the sources, and raise new alerts. Those that cannot be raised now are raised later."""
         await self._notice()
-        if self._database.health.available:
+        if self.database.health.available:
             await self._raise()
 
     async def _notice(self) -> None:
-        for source in self._sources:
+        for source in self.sources:
             try:
                 found = await source()
             except DatabaseRefusalError as error:
@@ -110,7 +103,7 @@ class Watch:
     async def _raise(self) -> None:
         try:
             for key, alert in list(self._pending.items()):
-                await self._outbox.raise_alert(alert.type, key, alert.data)
+                await self.outbox.raise_alert(alert.type, key, alert.data)
                 del self._pending[key]
                 self._raised[key] = None
                 if len(self._raised) > MAX_RAISED:

@@ -19,6 +19,7 @@ import time
 from asyncio.subprocess import Process
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -63,22 +64,16 @@ class Handover(msgspec.Struct, kw_only=True):
     demo_url: str
 
 
+@dataclass(eq=False)
 class Worker:
-    """A worker process, from its start to its end."""
+    """A worker process, from its start to its end, with both ways of its socket. `began` is when it served."""
 
-    def __init__(
-        self,
-        process: Process,
-        authority: ServerAuthority,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> None:
-        self._process = process
-        self._authority = authority
-        self._reader = reader
-        self._writer = writer
-        self._limits: asyncio.Task[None] | None = None
-        self.began = 0.0
+    process: Process
+    authority: ServerAuthority
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    began: float = 0.0
+    _limits: asyncio.Task[None] | None = None
 
     @classmethod
     async def spawn(cls, handover: Handover, environ: Mapping[str, str], authority: ServerAuthority) -> Self:
@@ -108,7 +103,7 @@ class Worker:
     @property
     def pid(self) -> int:
         """The process id."""
-        return self._process.pid
+        return self.process.pid
 
     async def serving(self) -> None:
         """Wait until it serves; from then on its limits are decided. One that does not in time is killed.
@@ -120,7 +115,7 @@ class Worker:
         try:
             async with asyncio.timeout(START_SECONDS):
                 with suppress(ConnectionError):  # it is gone, and has not read what it was sent
-                    line = await self._reader.readline()
+                    line = await self.reader.readline()
         except TimeoutError:
             self.send(signal.SIGKILL)
             raise WorkerError(f"a worker was not ready after {START_SECONDS:g} s") from None
@@ -128,12 +123,12 @@ class Worker:
             raise WorkerError(f"a worker {await self.ended()} before it served")
         if reason := line.decode(errors="replace").strip():
             raise WorkerError(reason)
-        self._limits = asyncio.create_task(self._authority.serve(self._reader, self._writer))  # noqa: TID251 - ends with the worker
+        self._limits = asyncio.create_task(self.authority.serve(self.reader, self.writer))  # noqa: TID251 - ends with the worker
 
     async def ended(self) -> str:
         """Wait for its end, and say how it ended."""
-        code = await self._process.wait()
-        self._writer.close()
+        code = await self.process.wait()
+        self.writer.close()
         if code >= 0:
             return f"ended with exit code {code}"
         name = next((one.name for one in signal.Signals if one == -code), f"signal {-code}")  # of real time has no name
@@ -141,7 +136,7 @@ class Worker:
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal, if it still runs."""
-        if self._process.returncode is None:
+        if self.process.returncode is None:
             # Not the method of the process: that reaps the process too, so nobody else could wait for its end.
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
