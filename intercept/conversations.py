@@ -114,10 +114,6 @@ class Items(Sequence[Item]):
             item = self._read[at] = self._decode(self.all[at])
         return item
 
-    def raw(self, at: int) -> Raw:
-        """The bytes of the item at an index."""
-        return self.all[at]
-
     def _decode(self, raw: Raw) -> Item:
         return read_struct(raw, _ITEM) or Item()
 

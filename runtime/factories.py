@@ -21,7 +21,7 @@ from storage.admission.cluster import ClusterAuthority
 from storage.members.membership import Membership
 from storage.mongo.database import Database
 from upstream.client import UpstreamClient
-from upstream.connections.network import DIRECT, Network, Proxy, is_named, make_tls
+from upstream.connections.network import DIRECT, Network, Proxy, make_tls
 from upstream.credentials.access import Authorizer, Credential
 from upstream.credentials.aws import AwsAuthorizer, botocore_finder
 from upstream.credentials.bearer_tokens import BearerAuthorizer, azure_fetcher, google_fetcher
@@ -153,15 +153,15 @@ def make_network(settings: Settings, provider: ProviderSettings) -> Network:
     Raises:
         SettingError: A file cannot be used.
     """
-    proxy_url = provider.proxy_url
-    if not proxy_url and not is_named(urlsplit(provider.base_url).hostname or "", settings.no_proxy):
-        proxy_url = settings.upstream_proxy
-    proxy = None if proxy_url in {"", NO_PROXY} else Proxy.of(proxy_url)
+    if not provider.proxy_url:
+        network = network_to(settings, provider.base_url)
+    else:
+        network = DIRECT if provider.proxy_url == NO_PROXY else Network(Proxy.of(provider.proxy_url))
     files = (provider.ca_file, provider.client_certificate_file, provider.client_key_file)
     if not any(files):
-        return DIRECT if proxy is None else Network(proxy)
+        return network
     try:
-        return Network(proxy, make_tls(*files))
+        return Network(network.proxy, make_tls(*files))
     except OSError as error:
         prefix = provider.keys_setting.removesuffix("keys")
         names = f"{prefix}ca-file, {prefix}client-certificate-file or {prefix}client-key-file"

@@ -101,7 +101,7 @@ def _backwards(items: Items, results_of: ResultsOf) -> Iterator[ToolResult]:
         match side_of(item):
             case Side.CLIENT:
                 anything = True
-                yield from results_of(item, items.raw(at))
+                yield from results_of(item, items.all[at])
             case Side.MODEL if anything:
                 return
             case Side.UNKNOWN:

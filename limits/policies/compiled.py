@@ -15,13 +15,13 @@ from limits.policies.policy import (
     AnyPolicy,
     Budget,
     Concurrency,
-    Glob,
     ModelPattern,
     Models,
     Pattern,
     Policy,
     PolicyLimits,
     SharedLimits,
+    glob,
     window_ns,
 )
 
@@ -59,7 +59,7 @@ class Patterns:
     def __init__(self, patterns: Sequence[Pattern]) -> None:
         self.patterns = tuple(patterns)
         self._globs = tuple(
-            (None, Glob(one)) if isinstance(one, str) else (Glob(one.provider), Glob(one.model)) for one in patterns
+            (None, glob(one)) if isinstance(one, str) else (glob(one.provider), glob(one.model)) for one in patterns
         )
 
     def find(self, provider: str, model: str) -> Pattern | None:
@@ -93,7 +93,7 @@ def unknown_providers(models: Models, names: Collection[str]) -> Iterator[str]:
     for field, patterns in (("allow", models.allow or []), ("deny", models.deny or [])):
         for number, pattern in enumerate(patterns):
             if isinstance(pattern, ModelPattern):
-                providers = Glob(pattern.provider)
+                providers = glob(pattern.provider)
                 if not any(providers.match(name.lower()) for name in names):
                     yield f"{field}[{number}].provider"
 

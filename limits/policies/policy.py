@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import re
 from decimal import Decimal
+from fnmatch import translate
+from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -28,34 +30,14 @@ ANY_TEXT: Final = "*"
 """The pattern that means every text. Those that match it do, too."""
 
 
-class Glob:
-    """A pattern: `*` matches any text, and case makes no difference.
+@lru_cache(4096)
+def glob(pattern: str) -> re.Pattern[str]:
+    """The expression of a pattern: `*` matches any text, and case makes no difference.
 
-    Time is bounded by the length of the text times that of the pattern, whatever is in them.
+    It matches texts in lower case, and the text of another pattern if it means all that this one means. Each part between two
+    `*` is looked for once, so time is bounded by the length of the text times that of the pattern, whatever is in them.
     """
-
-    __slots__ = ("_head", "_inner", "_least", "_tail")
-
-    def __init__(self, pattern: str) -> None:
-        head, *rest = pattern.lower().split("*")
-        self._head = head
-        self._tail = rest.pop() if rest else None
-        self._inner = [part for part in rest if part]
-        self._least = len(head) + len(self._tail or "")
-
-    def match(self, text: str) -> bool:
-        """Whether all of a text in lower case is meant. Of the text of another pattern: whether all that it means is."""
-        if self._tail is None:
-            return text == self._head
-        if len(text) < self._least or not (text.startswith(self._head) and text.endswith(self._tail)):
-            return False
-        at, end = len(self._head), len(text) - len(self._tail)
-        for part in self._inner:  # each as early as possible leaves most for those that follow
-            at = text.find(part, at, end)
-            if at < 0:
-                return False
-            at += len(part)
-        return True
+    return re.compile(translate(pattern.lower().replace("[", "[[]").replace("?", "[?]")))
 
 
 MAX_OWN_PATTERNS: Final = 20
@@ -230,7 +212,7 @@ class Models(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
                     _check_pattern(f"{name}[{number}]", pattern)
         if self.allow == []:
             raise InvalidFieldError("allow", EMPTY_ALLOW)
-        denied = [tuple(map(Glob, _parts(pattern))) for pattern in self.deny or []]
+        denied = [tuple(map(glob, _parts(pattern))) for pattern in self.deny or []]
         for number, pattern in enumerate(self.allow or []):
             provider, model = _parts(pattern)
             if any(providers.match(provider) and models.match(model) for providers, models in denied):
