@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from struct import iter_unpack
 from time import monotonic, time_ns
 from typing import Protocol, Self, TypeVar
 from uuid import UUID
-
-from msgspec import convert
 
 from handlers.lifecycle import Lifecycle
 from handlers.monitoring.metrics import FOLDER_VARIABLE, Metrics
@@ -60,11 +56,10 @@ class Process:
         """Create a process; nothing runs yet."""
         if settings.limits_scope is LimitsScope.PROCESS:
             workers = None
-        new_id = time_ordered_ids().__next__
         metrics = Metrics(Path(os.environ[FOLDER_VARIABLE]) if settings.workers > 1 else None)
         jobs = Jobs(clock=monotonic, on_failure=metrics.job_failed)
         metrics.watch_jobs(jobs)
-        return cls(settings, database, stack, new_id(), new_id, metrics, Lifecycle(), jobs, workers)
+        return cls(settings, database, stack, time_ordered_id(), time_ordered_id, metrics, Lifecycle(), jobs, workers)
 
     def start(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         """Start a background job."""
@@ -81,26 +76,19 @@ class Process:
         return self.settings.data_dir / "spool"
 
 
-# Ids made from one read of random bytes.
-DRAWN = 256
-_NANOSECONDS = 1_000_000  # of a millisecond
-_TIME_SIZE, _SIZE = 6, 10
-_RANDOM = int.from_bytes(bytes.fromhex("0fff 3fff ffffffffffff") * DRAWN)
-_VERSION_7 = int.from_bytes(bytes.fromhex("7000 8000 000000000000") * DRAWN)
+_MILLISECOND_NS = 1_000_000
+_RANDOM_BYTES = 10
+_RANDOM, _VERSION_7 = 0x0FFF_3FFF_FFFF_FFFF_FFFF, 0x7000_8000_0000_0000_0000
 
 
-def time_ordered_ids(now_ns: Callable[[], int] = time.time_ns) -> Iterator[UUID]:
-    """UUIDs of version 7 (RFC 9562, section 5.7) without end, for one thread, in half the time of `uuid4`.
+def time_ordered_id(now_ns: Callable[[], int] = time_ns) -> UUID:
+    """A UUID of version 7 (RFC 9562, section 5.7).
 
     Documents that are stored one after another then have neighbouring ids: a new one goes to the end of an index, which is in
     memory, instead of to any page of it. 74 bits of each are random, those within a millisecond are in no order.
 
-    A forked process would give out the same ones as its parent. Nothing here forks: workers are started with `exec`.
-
     Args:
         now_ns: The time, in nanoseconds since 1970.
     """
-    while True:
-        drawn = int.from_bytes(os.urandom(_SIZE * DRAWN)) & _RANDOM | _VERSION_7
-        for (octets,) in iter_unpack(f"{_SIZE}s", drawn.to_bytes(_SIZE * DRAWN)):
-            yield convert((now_ns() // _NANOSECONDS).to_bytes(_TIME_SIZE) + octets, UUID)
+    random = int.from_bytes(os.urandom(_RANDOM_BYTES)) & _RANDOM
+    return UUID(int=now_ns() // _MILLISECOND_NS << 8 * _RANDOM_BYTES | random | _VERSION_7)

@@ -32,7 +32,7 @@ from runtime.data_folder import make_private
 from runtime.factories import known_secrets, make_cluster
 from runtime.jobs import Jobs
 from runtime.logs import set_up_logging
-from runtime.process import now, time_ordered_ids
+from runtime.process import now, time_ordered_id
 from runtime.processes.server import (
     START_ERRORS,
     SWITCH_SECONDS,
@@ -258,7 +258,7 @@ async def open_server_authority(settings: Settings, database: Database, stack: A
 
     With scope `cluster` it counts together with the other servers until then.
     """
-    membership = make_membership(settings, database, next(time_ordered_ids()), is_server=True)
+    membership = make_membership(settings, database, time_ordered_id(), is_server=True)
     cluster = make_cluster(settings, database, membership)
     if cluster is None:
         return ServerAuthority(LocalAuthority())
