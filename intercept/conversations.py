@@ -49,7 +49,8 @@ class Part(Struct):
 class Item(Struct, dict=True):
     """A message, or an input item of responses. What is no object has nothing.
 
-    `tool_call_id` is the id of the tool call that a message answers, `call_id` of that which an input item is or answers.
+    `tool_call_id` is the id of the tool call that a message answers, `call_id` of that which an input item is or answers, and
+    `output` what that call gave.
     """
 
     role: str = ""
@@ -58,6 +59,8 @@ class Item(Struct, dict=True):
     tool_call_id: str = ""
     call_id: str = ""
     id: str = ""
+    output: Raw = field(default_factory=Raw)
+    is_error: bool = False
 
     @property
     def answered_call_id(self) -> str:

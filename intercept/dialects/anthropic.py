@@ -140,7 +140,7 @@ def read_session_hint(metadata: Raw) -> str | None:
     return hint if 0 < len(hint) <= MAX_SESSION_HINT else None
 
 
-def _results(message: Item, _raw: Raw) -> Iterator[ToolResult]:
+def _results(message: Item) -> Iterator[ToolResult]:
     return results_of_parts(message, tool_result)
 
 

@@ -13,12 +13,10 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Final, TypeAlias
 
-from msgspec import Raw, Struct, field
-from msgspec.json import Decoder
+from msgspec import Raw
 
 from intercept.conversations import MAX_SCANNED, Item, Items, Part, Side, side_of
 from intercept.dialects.drafts import MAX_NAME
-from intercept.formats.json_text import read_struct
 from intercept.records import ToolResult
 
 MAX_RESULTS: Final = 64
@@ -27,15 +25,8 @@ MAX_RESULTS: Final = 64
 _NOTHING: Final = (b"", b"null")
 _QUOTE: Final = b'"'
 
-ResultsOf: TypeAlias = Callable[[Item, Raw], Iterable[ToolResult]]
-"""Returns the results in an item, given parsed and as bytes, the last one first."""
-
-
-class _Output(Struct):
-    output: Raw = field(default_factory=Raw)
-
-
-_OUTPUT: Final = Decoder(_Output)
+ResultsOf: TypeAlias = Callable[[Item], Iterable[ToolResult]]
+"""Returns the results in an item, the last one first."""
 
 
 def read_results(items: Items | str, results_of: ResultsOf) -> tuple[ToolResult, ...]:
@@ -55,20 +46,19 @@ def read_results(items: Items | str, results_of: ResultsOf) -> tuple[ToolResult,
 
 def answered_call(last: Item | None, results_of: ResultsOf) -> str | None:
     """Return the id of the tool call whose result stands last in the last message, None if none does."""
-    return next((found.id for found in results_of(last, Raw())), None) if last else None
+    return next((found.id for found in results_of(last)), None) if last else None
 
 
-def results_of_message(message: Item, _raw: Raw) -> Iterator[ToolResult]:
+def results_of_message(message: Item) -> Iterator[ToolResult]:
     """Return the result that a chat message is, if it is one. The API has no mark of errors."""
     if message.role == "tool" and message.tool_call_id:
         yield result(message.tool_call_id, message.content, None)
 
 
-def results_of_item(item: Item, raw: Raw) -> Iterator[ToolResult]:
+def results_of_item(item: Item) -> Iterator[ToolResult]:
     """Return the result that an input item of responses is, if it is one. The API has no mark of errors."""
     if item.answered_call_id:
-        given = read_struct(raw, _OUTPUT) or _Output()
-        yield result(item.answered_call_id, given.output, None)
+        yield result(item.answered_call_id, item.output, None)
 
 
 def results_of_parts(message: Item, result_of: Callable[[Part], ToolResult | None]) -> Iterator[ToolResult]:
@@ -101,7 +91,7 @@ def _backwards(items: Items, results_of: ResultsOf) -> Iterator[ToolResult]:
         match side_of(item):
             case Side.CLIENT:
                 anything = True
-                yield from results_of(item, items.all[at])
+                yield from results_of(item)
             case Side.MODEL if anything:
                 return
             case Side.UNKNOWN:

@@ -206,7 +206,7 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
     )
 
 
-def _results(message: Item, _raw: Raw) -> Iterator[ToolResult]:
+def _results(message: Item) -> Iterator[ToolResult]:
     return results_of_parts(message, _result)
 
 

@@ -288,7 +288,7 @@ def _parts(item: Item) -> list[_RequestPart]:
     return [part for raw in item.last if (part := read_struct(raw, _REQUEST_PART)) is not None]
 
 
-def _results(item: Item, _raw: Raw) -> Iterator[ToolResult]:
+def _results(item: Item) -> Iterator[ToolResult]:
     for part in reversed(_parts(item)):
         if (found := part.result) is not None and found.id:
             given = read_struct(found.response, _GIVEN)

@@ -214,7 +214,9 @@ class _Inputs(Items):
         if step.is_content:
             return Item(role="user", content=Raw(b"[%b]" % bytes(raw)))
         if step.type in (_USER, _RESULT):
-            return Item(role="user", type=step.type, content=step.content, call_id=step.call_id)
+            return Item(
+                "user", step.type, step.content, call_id=step.call_id, output=step.result, is_error=step.is_error
+            )
         return Item(role=step.role or "model", content=step.content)
 
 
@@ -258,11 +260,10 @@ def _items_of(given: Raw) -> tuple[Items | str, list[Raw]]:
     return (_Message(given) if first.is_content else _Inputs(contents)), contents
 
 
-def _results(item: Item, raw: Raw) -> Iterator[ToolResult]:
+def _results(item: Item) -> Iterator[ToolResult]:
     """The result that a step is, if it is one."""
     if item.type == _RESULT and item.call_id:
-        step = read_struct(raw, _INPUT) or _Input()
-        yield result(item.call_id, step.result, step.is_error)
+        yield result(item.call_id, item.output, item.is_error)
 
 
 def _texts(item: Item) -> list[str]:
