@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterator
 from functools import cache
 from typing import Any, Final
 
@@ -105,10 +104,14 @@ def openapi_document(version: str) -> Described:
             "securitySchemes": SECURITY_SCHEMES,
         },
     }
-    types = [*_types(document), *calls.SCHEMAS]
-    schemas, named = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    types: list[Any] = []
+    msgspec.json.encode(document, enc_hook=types.append)
+    schemas, named = msgspec.json.schema_components(
+        [*types, *calls.SCHEMAS], ref_template="#/components/schemas/{name}"
+    )
     document["components"]["schemas"] = {name: _without_hidden(named[name]) for name in sorted(named)}
-    plain: Described = msgspec.json.decode(msgspec.json.encode(_with_schemas(document, iter(schemas))))
+    in_order = iter(schemas)
+    plain: Described = msgspec.json.decode(msgspec.json.encode(document, enc_hook=lambda _: next(in_order)))
     return plain
 
 
@@ -119,29 +122,6 @@ def _without_hidden(schema: Described) -> Described:
         return schema
     properties = {name: one for name, one in schema["properties"].items() if name not in hidden}
     return schema | {"properties": properties, "required": [one for one in schema["required"] if one not in hidden]}
-
-
-def _types(value: Any) -> Iterator[Any]:
-    """The Python types that stand for schemas."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from (item,) if _is_type(key, item) else _types(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _types(item)
-
-
-def _with_schemas(value: Any, schemas: Iterator[Described]) -> Any:
-    """A part of the document with schemas in the place of Python types, which have the same order."""
-    if isinstance(value, dict):
-        return {
-            key: next(schemas) if _is_type(key, item) else _with_schemas(item, schemas) for key, item in value.items()
-        }
-    return [_with_schemas(item, schemas) for item in value] if isinstance(value, list) else value
-
-
-def _is_type(key: str, value: Any) -> bool:
-    return key == "schema" and not isinstance(value, dict)
 
 
 # It changes with a new version only, and its tag tells whether it did.
