@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import monotonic_ns
@@ -25,6 +25,7 @@ from limits.protection.concurrency import UserShares
 from limits.protection.failures import Failures
 from limits.protection.mixin import client_key
 from limits.protection.overload import OverloadProtection
+from resources.fields import Names
 from resources.providers import check_provider
 from runtime.jobs import Jobs
 from settings import Settings
@@ -159,6 +160,16 @@ class Bridge:
     def key_pools(self) -> Mapping[str, KeyPool]:
         """The keys of providers, by name of the provider."""
         return self.routing.table.key_pools
+
+    async def read_names(self, users: Collection[UUID], groups: Collection[UUID], tokens: Collection[str]) -> Names:
+        """Read the names of users and groups by id, and tokens with their users.
+
+        Raises:
+            DatabaseUnavailableError: The database is unavailable.
+        """
+        known = await self.tokens.by_id(tokens) if tokens else {}
+        users = {*users, *(token.user_id for token in known.values())}
+        return Names(await self.identities.users_by_id(users), await self.groups.by_id(groups), known)
 
     def note_refusal(self, refusal: Refusal) -> None:
         """Record and count a request that was refused. Returns at once."""

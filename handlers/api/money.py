@@ -11,7 +11,6 @@ from uuid import UUID
 
 from msgspec import Meta
 
-from handlers.api.names import read_names
 from handlers.bridge import Bridge
 from handlers.operations.operation import AUDITORS, OWNERS, Ask, Download, Noted, Tagged, Versions, operation
 from handlers.operations.problems import INVALID_BODY
@@ -236,7 +235,7 @@ async def _written(bridge: Bridge, question: Question, written: SpendFormat) -> 
 async def _names_of(bridge: Bridge, question: Question, rows: Sequence[AnswerRow]) -> Names:
     values = values_of(question, rows)
     groups = {id_ for ids in values[Dimension.GROUPS] for id_ in ids}
-    return await read_names(bridge, values[Dimension.USER], groups, values[Dimension.TOKEN])
+    return await bridge.read_names(values[Dimension.USER], groups, values[Dimension.TOKEN])
 
 
 RECONCILE_SECONDS: Final = 50.0

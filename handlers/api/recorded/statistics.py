@@ -13,10 +13,9 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from msgspec import Meta, structs
 
-from handlers.api.names import read_names
 from handlers.api.recorded.interceptions import AfterId
 from handlers.api.recorded.visibility import NOT_FOR_READERS, SearchText, Sight
-from handlers.operations.operation import Ask, Download, Report, operation
+from handlers.operations.operation import Ask, Download, Operation, Report, operation
 from handlers.operations.problems import INVALID_SEARCH
 from handlers.operations.query import INVALID, MAX_LIMIT, Limit, Offset, Paged, Ranged, Timestamp
 from handlers.problems import ValidationProblem
@@ -240,7 +239,7 @@ async def _names_of(ask: Ask, question: Question, answer: Answer) -> Names:
     found: dict[Dimension, set[Any]] = defaultdict(set)
     for position, one in enumerate(question.by):
         found[one.dimension] = {group.key[position] for group in answer.groups} - {None}
-    return await read_names(ask.bridge, *(found[one] for one in (Dimension.USER, Dimension.GROUP, Dimension.TOKEN)))
+    return await ask.bridge.read_names(found[Dimension.USER], found[Dimension.GROUP], found[Dimension.TOKEN])
 
 
 class NameQuery(Paged, frozen=True):
@@ -249,46 +248,20 @@ class NameQuery(Paged, frozen=True):
     q: Annotated[str, Meta(description="Only those that begin with it; case matters.", examples=["gpt"])] = ""
 
 
-async def _names(ask: Ask, facet: Facet, query: NameQuery) -> list[str]:
-    names = await find_facet(ask.bridge.database, facet, query.q, visible_to=ask.visible_to)
-    return names[query.offset : query.offset + query.limit]
+def _lister(path: str, facet: Facet, what: str) -> Operation:
+    async def list_names(ask: Ask, query: NameQuery) -> list[str]:
+        names = await find_facet(ask.bridge.database, facet, query.q, visible_to=ask.visible_to)
+        return names[query.offset : query.offset + query.limit]
+
+    list_names.__name__ = f"list_{path}"
+    list_names.__doc__ = f"List the {what} that occur.\n\nEach once, sorted; only from calls that the caller may see."
+    return operation("GET", path, tag="names")(list_names)
 
 
-@operation("GET", "models", tag="names")
-async def list_models(ask: Ask, query: NameQuery) -> list[str]:
-    """List the models that occur.
-
-    Each once, sorted; only from calls that the caller may see.
-    """
-    return await _names(ask, Facet.MODEL, query)
-
-
-@operation("GET", "clients", tag="names")
-async def list_clients(ask: Ask, query: NameQuery) -> list[str]:
-    """List the clients that occur.
-
-    Each once, sorted; only from calls that the caller may see.
-    """
-    return await _names(ask, Facet.CLIENT, query)
-
-
-@operation("GET", "tags", tag="names")
-async def list_tags(ask: Ask, query: NameQuery) -> list[str]:
-    """List the names of tags that occur.
-
-    Each once, sorted; only from calls that the caller may see.
-    """
-    return await _names(ask, Facet.TAG, query)
-
-
-@operation("GET", "providers", tag="names")
-async def list_providers(ask: Ask, query: NameQuery) -> list[str]:
-    """List the names of providers that occur.
-
-    Each once, sorted; only from calls that the caller may see.
-    """
-    return await _names(ask, Facet.PROVIDER, query)
-
+list_models = _lister("models", Facet.MODEL, "models")
+list_clients = _lister("clients", Facet.CLIENT, "clients")
+list_tags = _lister("tags", Facet.TAG, "names of tags")
+list_providers = _lister("providers", Facet.PROVIDER, "names of providers")
 
 MAX_SAYING = 5_000
 """How many of the latest failed calls that say the words of a search are put into groups."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -22,8 +21,7 @@ from handlers.api.sign_in.devices import (
     DeviceTokenHandler,
     ProgramHandler,
 )
-from handlers.api.sign_in.signed_in import SignedInHandler
-from handlers.api.sign_in.telemetry import SIGNALS, TelemetryHandler
+from handlers.api.sign_in.telemetry import SIGNALS, SignedInHandler, TelemetryHandler
 from handlers.base import BridgeHandler
 from handlers.dataplane.addresses import CONTROL_PLANE
 from handlers.identity.credentials import Credentials
@@ -124,19 +122,6 @@ class MetadataHandler(BridgeHandler):
         self.write_json(metadata)
 
 
-class AuthorizationHandler(DeviceCodeHandler):
-    """Adds a client that waits. Some versions of it do not say what they are."""
-
-    NAME = "Claude Code"
-    AT_DESK = True
-
-
-class TokenHandler(DeviceTokenHandler):
-    """Gives a client its token, and refreshes it."""
-
-    AT_DESK = True
-
-
 class RevocationHandler(ProgramHandler):
     """Ends the token that a client signs out with."""
 
@@ -201,15 +186,13 @@ class SettingsHandler(SignedInHandler):
         return f'"{self._checksum}"' if self._checksum else None
 
 
-HANDLERS: Mapping[str, type[BridgeHandler]] = MappingProxyType(
-    {
-        METADATA: MetadataHandler,
-        DEVICE_AUTHORIZATION: AuthorizationHandler,
-        TOKEN: TokenHandler,
-        REVOCATION: RevocationHandler,
-        SETTINGS: SettingsHandler,
-        USAGE: UsageHandler,
-        **dict.fromkeys(SIGNALS, TelemetryHandler),
-    }
-)
+HANDLERS: Mapping[str, type[BridgeHandler]] = {
+    METADATA: MetadataHandler,
+    DEVICE_AUTHORIZATION: DeviceCodeHandler,
+    TOKEN: DeviceTokenHandler,
+    REVOCATION: RevocationHandler,
+    SETTINGS: SettingsHandler,
+    USAGE: UsageHandler,
+    **dict.fromkeys(SIGNALS, TelemetryHandler),
+}
 """What is served below the base URL of a provider that serves Anthropic's Messages API, by path."""

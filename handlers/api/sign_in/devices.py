@@ -18,9 +18,10 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from handlers.api.accounts import OWNERS_CREATE, check_creation
 from handlers.api.sign_in.sign_in import SmallBodyHandler
 from handlers.base import TOO_MANY_FAILURES
+from handlers.dataplane.addresses import CONTROL_PLANE
 from handlers.operations.operation import PEOPLE, Ask, operation
 from handlers.problems import Problem
-from intercept.callers import client_name
+from intercept.callers import CLAUDE_CODE, client_name
 from limits.headers import retry_headers
 from limits.protection.mixin import client_key
 from resources.bodies import Body, Readers, one_of
@@ -114,6 +115,11 @@ class ProgramHandler(SmallBodyHandler):
     """What a program asks, as forms of OAuth."""
 
     @property
+    def at_desk(self) -> bool:
+        """Whether Claude Code asks, below a provider."""
+        return not self.request.path.startswith(f"{CONTROL_PLANE}device/")
+
+    @property
     def form(self) -> dict[str, str]:
         """The fields of the body."""
         return dict(parse_qsl(self._body.decode("utf-8", "replace")))
@@ -126,10 +132,7 @@ class ProgramHandler(SmallBodyHandler):
 
 
 class DeviceCodeHandler(ProgramHandler):
-    """Adds a waiting program. `NAME` is what those are called that give no name, if it is known."""
-
-    NAME: ClassVar[str] = ""
-    AT_DESK: ClassVar[bool] = False
+    """Adds a waiting program."""
 
     async def post(self) -> None:
         """Respond with two codes."""
@@ -137,9 +140,10 @@ class DeviceCodeHandler(ProgramHandler):
         if wait_ns := starts.wait_ns(lambda: client_key(self.client_ip)):
             raise Problem(429, TOO_MANY_STARTS, retry_headers(wait_ns))
         starts.count(client_key(self.client_ip))
-        name = self.form.get("client_name", "").strip() or self.NAME or client_name(self.request.headers)
+        own_name = CLAUDE_CODE if self.at_desk else client_name(self.request.headers)  # some of its versions give none
+        name = self.form.get("client_name", "").strip() or own_name
         try:
-            codes = await self.bridge.devices.begin(name, self.client_ip, at_desk=self.AT_DESK)
+            codes = await self.bridge.devices.begin(name, self.client_ip, at_desk=self.at_desk)
         except TooManyDevicesError:
             self.send_json(DeviceError("temporarily_unavailable", TOO_MANY_WAIT))
             return
@@ -159,14 +163,12 @@ class DeviceCodeHandler(ProgramHandler):
 class DeviceTokenHandler(ProgramHandler):
     """Gives a program its token; below a provider it can be refreshed."""
 
-    AT_DESK: ClassVar[bool] = False
-
     async def post(self) -> None:
         """Respond with the token, or with the reason why there is none yet."""
         if wait_ns := self.bridge.access.wait_ns(lambda: self.client_ip):
             raise Problem(429, TOO_MANY_FAILURES, retry_headers(wait_ns))
         form = self.form
-        if self.AT_DESK and form.get("grant_type") == REFRESH_TYPE:
+        if self.at_desk and form.get("grant_type") == REFRESH_TYPE:
             await self._refresh(form.get("refresh_token", ""))
             return
         if form.get("grant_type") != GRANT_TYPE:
@@ -184,7 +186,7 @@ class DeviceTokenHandler(ProgramHandler):
             return
         # A token that must not outlive another one is not refreshed.
         lasts_long = token.expires_at is not None and token.expires_at - token.created_at > LASTS - timedelta(days=1)
-        refresh = await self.bridge.identities.make_refreshable(token) if self.AT_DESK and lasts_long else UNSET
+        refresh = await self.bridge.identities.make_refreshable(token) if self.at_desk and lasts_long else UNSET
         self._send_token(token, text, refresh)
 
     async def _refresh(self, refresh: str) -> None:

@@ -6,18 +6,33 @@ A client is told 200 whatever becomes of what it sent, as it would send that aga
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from typing import ClassVar, Final
 
-from handlers.api.sign_in.signed_in import SignedInHandler
+from handlers.base import BridgeHandler
+from handlers.problems import Problem
 from intercept.apis import InvalidRequestError
 from intercept.client_events import ClientEvent, read_event
 from intercept.formats.content_encoding import inflated
 from intercept.formats.otlp import OtlpError, read_logs
+from storage.accounts.events import Plane
 
 LOGS: Final = "/v1/logs"
 SIGNALS: Final = (LOGS, "/v1/metrics", "/v1/traces")
 JSON: Final = "application/json"
 PROTOBUF: Final = "application/x-protobuf"
+
+
+class SignedInHandler(BridgeHandler):
+    """Answers a client that is signed in below a provider."""
+
+    plane = Plane.SIGN_IN
+
+    def write_problem(self, problem: Problem) -> None:
+        """Put an error into the response. A client that is not signed in is not to try again."""
+        if problem.status == HTTPStatus.UNAUTHORIZED:
+            self.set_header("x-should-retry", "false")
+        super().write_problem(problem)
 
 
 class TelemetryHandler(SignedInHandler):
