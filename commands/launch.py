@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
@@ -93,14 +92,12 @@ def _opencode(base: str, token: str, tags: str) -> Launch:
     return Launch((), {TOKEN_VARIABLE: token, "OPENCODE_CONFIG_CONTENT": json.dumps(config)})
 
 
-AGENTS: Final[Mapping[str, CodingAgent]] = MappingProxyType(
-    {
-        "claude": CodingAgent("claude", "anthropic", _claude),
-        "codex": CodingAgent("codex", "openai", _codex),
-        "gemini": CodingAgent("gemini", "gemini", _gemini),
-        "opencode": CodingAgent("opencode", "anthropic", _opencode),
-    }
-)
+AGENTS: Final[Mapping[str, CodingAgent]] = {
+    "claude": CodingAgent("claude", "anthropic", _claude),
+    "codex": CodingAgent("codex", "openai", _codex),
+    "gemini": CodingAgent("gemini", "gemini", _gemini),
+    "opencode": CodingAgent("opencode", "anthropic", _opencode),
+}
 """Each agent by its name."""
 
 

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
@@ -33,16 +32,14 @@ GONE: Final = "calls of before {:%Y-%m-%d} are not recorded any more; begin then
 
 GROUP_SEPARATOR: Final = ", "
 
-SPEND_BY: Final[Mapping[str, Dimension]] = MappingProxyType(
-    {
-        "user": Dimension.USER,
-        "group": Dimension.GROUPS,
-        "token": Dimension.TOKEN,
-        "provider": Dimension.PROVIDER,
-        "model": Dimension.MODEL,
-        "client": Dimension.CLIENT,
-    }
-)
+SPEND_BY: Final[Mapping[str, Dimension]] = {
+    "user": Dimension.USER,
+    "group": Dimension.GROUPS,
+    "token": Dimension.TOKEN,
+    "provider": Dimension.PROVIDER,
+    "model": Dimension.MODEL,
+    "client": Dimension.CLIENT,
+}
 """By what rows may be grouped. A call is in one row, so the groups of its user are one value together."""
 
 _COUNTS: Final = SPEND[:-1]
@@ -91,18 +88,16 @@ def spend_days(
     return Bucket.DAY.floor(start), Bucket.DAY.ceiling(end)
 
 
-_COLUMNS: Mapping[Dimension, tuple[str, ...]] = MappingProxyType(
-    {
-        Dimension.USER: ("user_id", "username", "user_name"),
-        Dimension.GROUPS: ("group_ids", "groups"),
-        Dimension.TOKEN: ("token_id", "token_name"),
-        Dimension.PROVIDER: ("provider_name",),
-        Dimension.MODEL: ("model",),
-        Dimension.CLIENT: ("client",),
-    }
-)
+_COLUMNS: Mapping[Dimension, tuple[str, ...]] = {
+    Dimension.USER: ("user_id", "username", "user_name"),
+    Dimension.GROUPS: ("group_ids", "groups"),
+    Dimension.TOKEN: ("token_id", "token_name"),
+    Dimension.PROVIDER: ("provider_name",),
+    Dimension.MODEL: ("model",),
+    Dimension.CLIENT: ("client",),
+}
 _FIGURES: Final = (*_COUNTS, "cost_micro_usd", "cost_usd")
-_RENAMED: Final = MappingProxyType({"interceptions": "calls", "unpriced": "unpriced_calls"})
+_RENAMED: Final = {"interceptions": "calls", "unpriced": "unpriced_calls"}
 
 
 def _plain_head(question: Question) -> Cells:
@@ -232,10 +227,8 @@ def _focus_time(time: datetime) -> str:
     return format_time(time)[:19] + "Z"
 
 
-SPEND_FORMATS: Mapping[str, SpendFormat] = MappingProxyType(
-    {
-        "csv": SpendFormat(lambda question: question, _plain_head, _plain_cells),
-        "focus": SpendFormat(_focus_question, lambda _: _FOCUS_COLUMNS, _focus_cells),
-    }
-)
+SPEND_FORMATS: Mapping[str, SpendFormat] = {
+    "csv": SpendFormat(lambda question: question, _plain_head, _plain_cells),
+    "focus": SpendFormat(_focus_question, lambda _: _FOCUS_COLUMNS, _focus_cells),
+}
 """The formats by name, the default first."""

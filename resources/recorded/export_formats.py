@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from operator import attrgetter
-from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -65,24 +64,22 @@ def _of(name: str, inner: str) -> Callable[[Interception], Any]:
     return lambda interception: getattr(getattr(interception, name), inner, None)
 
 
-COLUMNS: Mapping[str, Callable[[Interception], Any]] = MappingProxyType(
-    {
-        **_same("id", "started_at", "upstream_asked_at", "first_byte_at", "ended_at", "status", "end_reason"),
-        "initiator_id": _of("initiator", "id"),
-        "initiator_username": _of("initiator", "username"),
-        "initiator_name": _of("initiator", "name"),
-        **_same("api_key_id", "provider", "provider_name", "model", "client", "client_session_id", "session_id"),
-        **_same("parent_id", "root_id", "user_agent", "streaming", "credential_kind", "credential_hint"),
-        **_same("upstream_status", "upstream_request_id"),
-        "error_type": _of("error", "type"),
-        "error_message": _of("error", "message"),
-        **{name: _tokens(name) for name in TokenCounts.__struct_fields__},
-        "cost_usd": _of("cost", "usd"),
-        "prompt": lambda interception: next((one.prompt for one in interception.user_prompts), None),
-        "tools": _tools,
-        "group_ids": lambda interception: " ".join(map(str, interception.group_ids)),
-    }
-)
+COLUMNS: Mapping[str, Callable[[Interception], Any]] = {
+    **_same("id", "started_at", "upstream_asked_at", "first_byte_at", "ended_at", "status", "end_reason"),
+    "initiator_id": _of("initiator", "id"),
+    "initiator_username": _of("initiator", "username"),
+    "initiator_name": _of("initiator", "name"),
+    **_same("api_key_id", "provider", "provider_name", "model", "client", "client_session_id", "session_id"),
+    **_same("parent_id", "root_id", "user_agent", "streaming", "credential_kind", "credential_hint"),
+    **_same("upstream_status", "upstream_request_id"),
+    "error_type": _of("error", "type"),
+    "error_message": _of("error", "message"),
+    **{name: _tokens(name) for name in TokenCounts.__struct_fields__},
+    "cost_usd": _of("cost", "usd"),
+    "prompt": lambda interception: next((one.prompt for one in interception.user_prompts), None),
+    "tools": _tools,
+    "group_ids": lambda interception: " ".join(map(str, interception.group_ids)),
+}
 """The columns of CSV in their order, and what stands in each."""
 
 
@@ -128,14 +125,12 @@ def harmless(text: str) -> str:
     return f"'{escaped}" if escaped.startswith(("\t", "\r", "\n")) else escaped
 
 
-FORMATS: Mapping[str, Format] = MappingProxyType(
-    {
-        "ndjson": Format("application/x-ndjson", b"", lambda calls: _encoder.encode_lines(list(calls))),
-        "csv": Format(
-            CSV_TYPE,
-            write_csv([COLUMNS]),
-            lambda calls: write_csv([value(call) for value in COLUMNS.values()] for call in calls),
-        ),
-    }
-)
+FORMATS: Mapping[str, Format] = {
+    "ndjson": Format("application/x-ndjson", b"", lambda calls: _encoder.encode_lines(list(calls))),
+    "csv": Format(
+        CSV_TYPE,
+        write_csv([COLUMNS]),
+        lambda calls: write_csv([value(call) for value in COLUMNS.values()] for call in calls),
+    ),
+}
 """The formats by name, the default first."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
-from types import MappingProxyType
 from typing import Annotated, Any, Final, Self
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field, structs
@@ -23,12 +22,13 @@ from storage.queries.questions.groups import Answer, AnswerGroup
 from storage.queries.questions.question import Counted, Order, Question, has_many
 
 Milliseconds = Annotated[float, Meta(ge=0)]
-FAILURES: Final = MappingProxyType(
-    {f"ends.{reason}": reason for reason in EndReason if reason is not EndReason.COMPLETED}
-)
-_HISTOGRAMS: Final = MappingProxyType(
-    {"duration_ms": "durations", "first_byte_ms": "first_bytes", "bridge_ms": "bridges", "tokens_per_second": "speeds"}
-)
+FAILURES: Final = {f"ends.{reason}": reason for reason in EndReason if reason is not EndReason.COMPLETED}
+_HISTOGRAMS: Final = {
+    "duration_ms": "durations",
+    "first_byte_ms": "first_bytes",
+    "bridge_ms": "bridges",
+    "tokens_per_second": "speeds",
+}
 Value = str | int | bool | SeriesGroup | None
 
 
@@ -174,9 +174,7 @@ class Histograms(Struct):
         return cls(*([HistogramBucket(*one) for one in buckets(totals.get(name, 0))] for name in _HISTOGRAMS.values()))
 
 
-_NAMED: Final = MappingProxyType(
-    {"user": ("id", "name", "username"), "group": ("id", "name"), "token": ("id", "name", "username")}
-)
+_NAMED: Final = {"user": ("id", "name", "username"), "group": ("id", "name"), "token": ("id", "name", "username")}
 """The dimensions whose values have names, and the columns of each."""
 _BUCKETS = doc("When each bucket begins. Absent if there is one.")
 _POINTS = doc("Only buckets that are not empty, in order of time. Absent if there is one bucket.")

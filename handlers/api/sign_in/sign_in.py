@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 import msgspec
@@ -34,7 +33,7 @@ SIGN_OUT_HEADER = "X-AI-Bridge-Sign-Out"
 HOST = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
 _log = logging.getLogger(__name__)
 
-COOKIE_ATTRIBUTES: Mapping[str, Any] = MappingProxyType({"path": "/", "httponly": True, "samesite": "Strict"})
+COOKIE_ATTRIBUTES: Mapping[str, Any] = {"path": "/", "httponly": True, "samesite": "Strict"}
 
 
 class SmallBodyHandler(BridgeHandler):
