@@ -206,8 +206,7 @@ class Api:
     where the head of a response tells its tokens. `billed` is false where a call costs nothing, so that no cost is
     missing if it reports no tokens; `is_free` is true where nothing that follows costs anything either.
     `parse_form` reads a request that is a form with files, where the API takes one;
-    `form_names_model` says that the form names the model. `caches_prompts` says that providers keep the beginning of a
-    request, so that its blocks are read. `requested_models` says which models a request names.
+    `form_names_model` says that the form names the model. `requested_models` says which models a request names.
     """
 
     name: str
@@ -222,7 +221,6 @@ class Api:
     is_free: bool = False
     parse_form: FormParser | None = None
     form_names_model: bool = True
-    caches_prompts: bool = False
     requested_models: RequestedModels = RequestedModels.ONE
 
     def reader_for(self, content_type: str, header: Header = no_header, *, keep_text: bool = False) -> Reader:

@@ -29,7 +29,6 @@ CHAT_COMPLETIONS: Final = Api(
     parse_request=chat_completions.parse_request,
     stream_reader=chat_completions.stream_reader,
     body_reader=chat_completions.body_reader,
-    caches_prompts=True,
 )
 # Its responses have the envelope of chat completions.
 COMPLETIONS: Final = replace(
@@ -37,7 +36,6 @@ COMPLETIONS: Final = replace(
     name="completions",
     path="/v1/completions",
     parse_request=chat_completions.parse_completion,
-    caches_prompts=False,
 )
 RESPONSES: Final = Api(
     name="responses",
@@ -46,7 +44,6 @@ RESPONSES: Final = Api(
     parse_request=responses.parse_request,
     stream_reader=responses.stream_reader,
     body_reader=responses.body_reader,
-    caches_prompts=True,
 )
 MESSAGES: Final = Api(
     name="messages",
@@ -55,7 +52,6 @@ MESSAGES: Final = Api(
     parse_request=anthropic.parse_request,
     stream_reader=anthropic.stream_reader,
     body_reader=anthropic.body_reader,
-    caches_prompts=True,
 )
 # The bodies of these are read for the model and the usage alone.
 EMBEDDINGS: Final = Api(
@@ -119,14 +115,12 @@ GENERATE_CONTENT: Final = Api(
     parse_request=generate_content.parse_request,
     stream_reader=generate_content.stream_reader,
     body_reader=generate_content.body_reader,
-    caches_prompts=True,
 )
 EMBED_CONTENT: Final = replace(
     GENERATE_CONTENT,
     name="embed_content",
     path="/{version}/models/{model}:embedContent",
     parse_request=generate_content.parse_plain_request,
-    caches_prompts=False,
 )
 COUNT_TOKENS: Final = replace(
     EMBED_CONTENT, name="count_tokens", path="/{version}/models/{model}:countTokens", billed=False, is_free=True
@@ -144,7 +138,6 @@ INTERACTIONS: Final = Api(
     parse_request=interactions.parse_request,
     stream_reader=interactions.stream_reader,
     body_reader=interactions.body_reader,
-    caches_prompts=True,
 )
 # Bedrock streams in AWS's event stream alone.
 INVOKE: Final = Api(
@@ -156,7 +149,6 @@ INVOKE: Final = Api(
     body_reader=invoke.body_reader,
     event_stream_reader=invoke.event_stream_reader,
     metered_body_reader=invoke.metered_body_reader,
-    caches_prompts=True,
 )
 CONVERSE: Final = Api(
     name="converse",
@@ -166,7 +158,6 @@ CONVERSE: Final = Api(
     stream_reader=OpaqueReader,
     body_reader=converse.body_reader,
     event_stream_reader=converse.event_stream_reader,
-    caches_prompts=True,
 )
 BY_PATH: Final[dict[str, Api]] = {api.path: api for api in (CHAT_COMPLETIONS, RESPONSES, MESSAGES)}
 """Those whose bodies name the model, by the path they have below a provider. They are conversations."""

@@ -13,7 +13,7 @@ from uuid import UUID, uuid5
 from intercept.apis import Api, RequestSummary
 from intercept.catalog import CHAT_COMPLETIONS, COMPLETIONS
 from intercept.records import Ending, StartRecord
-from limits.refusal_log import Throttle
+from limits.throttle import Throttle
 from upstream.credentials.keys import Cooldowns
 
 # For this time the option is not sent again to what refused it.

@@ -13,7 +13,7 @@ from uuid import UUID
 from handlers.monitoring.metrics import Metrics
 from limits.protection.failures import Failures
 from limits.protection.mixin import client_key
-from limits.refusal_log import Throttle
+from limits.throttle import Throttle
 from storage.accounts.audit import AccessEvent, AccessTrail
 from storage.accounts.events import Action, Plane, Reason, Way
 from storage.accounts.users import Identity

@@ -206,7 +206,7 @@ class OperationHandler(BridgeHandler):
         """
         share = limit.acquire(str(self.identity.user.id))
         if share is None:
-            self.bridge.overload.refusals.note(name)
+            self.bridge.overload.note_refusal(name)
             raise Problem(429, too_many.format(limit.limit), retry_headers(SLOT_RETRY_NS))
         self._release_share()
         self._share = share

@@ -175,10 +175,6 @@ class CircuitBreakers:
         self._max_circuits = max_circuits
         self._circuits: OrderedDict[CircuitKey, _Circuit] = OrderedDict()
 
-    def __len__(self) -> int:
-        """How many circuits are kept."""
-        return len(self._circuits)
-
     def admit(self, key: CircuitKey) -> Permit:
         """Admit a request to its provider.
 

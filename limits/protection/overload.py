@@ -7,6 +7,7 @@ the request, or none counts it.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -17,8 +18,8 @@ from limits.headers import dollars, explain, limit_headers, retry_headers
 from limits.limit import NOTHING, SLOT_RETRY_NS, Amounts, Decision, Limit, LimitKind, LimitState, Of
 from limits.limiter import Limiter
 from limits.policies.effective import Effective
-from limits.refusal_log import RefusalLog
 from limits.request_limits import Client, LimitSettings, RequestLimits, Usage
+from limits.throttle import Throttle
 
 AT_CAPACITY = "AI Bridge is currently at capacity. Please try again later."
 RATE_LIMITED = "You've been rate limited. Please try again later."
@@ -40,6 +41,7 @@ _NOBODY: Final = Limit(LimitKind.RATE, Rule.RATE, Of.SERVER, "nobody", 0, window
 
 
 _UNLIMITED: Final = Decision(None)
+_log = logging.getLogger(__name__)
 
 
 class OverloadedError(Problem):
@@ -86,7 +88,8 @@ class OverloadProtection:
         self.settings = settings or LimitSettings()
         self.limits = RequestLimits(self.settings)
         self.authority = authority or LocalAuthority(Limiter(now_ns))
-        self.refusals = RefusalLog(now_ns, on_refusal)
+        self._on_refusal = on_refusal
+        self._throttle = Throttle(now_ns)
         self.holding = 0
 
     async def acquire_slot(self) -> Held:
@@ -146,6 +149,12 @@ class OverloadProtection:
         of_server = (0 if slots is None else slots.used) if self.settings.max_concurrency else self.holding
         return Usage(of_server, *(by_rule.get(rule, {}) for rule in rules))
 
+    def note_refusal(self, limit: str) -> None:
+        """Count a refusal by a limit, and log it: the first at once, those that followed with the next line."""
+        self._on_refusal(limit)
+        if due := self._throttle.count(limit):
+            _log.info("requests refused: limit=%s new=%d total=%d", limit, due.new, due.total)
+
     async def _start(
         self, limits: Sequence[Limit], reserve: Amounts = NOTHING, policy: Effective | None = None
     ) -> Decision:
@@ -153,7 +162,7 @@ class OverloadProtection:
             return _UNLIMITED
         decision = await self._decide(limits, reserve)
         if decision.refused_by is not None:
-            self.refusals.note(decision.refused_by.limit.rule)
+            self.note_refusal(decision.refused_by.limit.rule)
             raise refusal(decision.refused_by, decision, policy)
         return decision
 
@@ -161,7 +170,7 @@ class OverloadProtection:
         try:
             return await self.authority.start(limits, reserve)
         except AuthorityUnavailableError:
-            self.refusals.note(Rule.CONCURRENCY)
+            self.note_refusal(Rule.CONCURRENCY)
             raise at_capacity() from None
 
     async def _count(self, client: Client, limits: Sequence[Limit], reserve: Amounts = NOTHING) -> Held:

@@ -236,7 +236,7 @@ async def test_operators_see_every_limit_and_who_has_used_it(running):
 
 @pytest.mark.bridge(rate_limit=1, rate_window=timedelta(seconds=100))
 async def test_a_rate_that_is_used_up_says_when_there_is_more_and_refusals_are_logged(running, caplog):
-    caplog.set_level(logging.INFO, "limits.refusal_log")
+    caplog.set_level(logging.INFO, "limits.protection.overload")
     running.upstream.play(OK)
     assert [(await call(running)).status for _ in range(4)] == [200, 429, 429, 429]
     assert [line for line in caplog.messages if "refused" in line] == ["requests refused: limit=rate new=1 total=1"]
