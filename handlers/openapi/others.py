@@ -40,11 +40,6 @@ _WITH_BODY = {
     "429": retriable("Too many requests from this address."),
     **_FAILURES,
 }
-_SIGNED_IN = {
-    "401": shared("Unauthorized"),
-    "429": retriable("Too many failures of authentication from this address."),
-    **_FAILURES,
-}
 _TAG = {"Etag": header(str, "Changes with what is sent.")}
 
 
@@ -85,6 +80,14 @@ def _form(operation_id: str, summary: str, text: str, answer: Any, **fields: str
     return {"post": _public(operation_id, summary, text, responses, requestBody={"content": content})}
 
 
+def _below_provider(item: Described) -> Described:
+    """The operations of a path below a provider. Their errors, also that there is no such one, are like those of its API."""
+    for operation in item.values():
+        others = {status: one for status, one in operation["responses"].items() if status < "4"}
+        operation["responses"] = others | {"4XX": shared("Either"), "5XX": shared("Either")}
+    return {"parameters": [PARAMETERS["Provider"]], **item}
+
+
 _DESK: dict[str, Described] = {
     desk.METADATA: _read(
         "getDesk",
@@ -96,15 +99,13 @@ _DESK: dict[str, Described] = {
         "get": _public(
             "getDeskSettings",
             "What Claude Code is managed by",
-            "What the policies of the user say, laid over one another.",
+            "What the policies of the user say, laid over one another; 404 if no policy of the user says anything.",
             {
                 "200": json_response("The settings.", desk.DeskSettings, _TAG),
                 "304": {
                     "description": "The client has them: `If-None-Match` is their checksum in quotes.",
                     "headers": _TAG,
                 },
-                "404": problem("No policy of the user says anything."),
-                **_SIGNED_IN,
             },
             header_parameter("If-None-Match", str, "The ETag of what the client has."),
             security=SECURITY,
@@ -115,7 +116,7 @@ _DESK: dict[str, Described] = {
             "getDeskUsage",
             "What Claude Code shows of its user's budget",
             "For its `/usage`, as the headers of calls tell of it.",
-            {"200": json_response("What is spent.", desk.DeskUsage), **_SIGNED_IN},
+            {"200": json_response("What is spent.", desk.DeskUsage)},
             security=SECURITY,
         ),
     },
@@ -125,12 +126,7 @@ _DESK: dict[str, Described] = {
                 f"take{signal.rpartition('/')[2].title()}",
                 f"Take the {signal.rpartition('/')[2]} of a client's telemetry",
                 "By OTLP over HTTP. What a client says of its calls and tools is shown in its session.",
-                {
-                    "200": json_response("It is taken, also where it cannot be read.", dict[str, str]),
-                    "408": shared("LateBody"),
-                    "413": problem(f"The body has more than {telemetry.TelemetryHandler.MAX_BODY_BYTES} bytes."),
-                    **_SIGNED_IN,
-                },
+                {"200": json_response("It is taken, also where it cannot be read.", dict[str, str])},
                 requestBody={
                     "content": {
                         telemetry.JSON: {"schema": {"type": "object"}, "examples": {"empty": {"value": {}}}},
@@ -216,18 +212,15 @@ SIGN_IN: dict[str, Described] = {
         device_code="The code of the program.",
         client_id="Not looked at.",
     ),
-    **{
-        "/api/v2/aibridge/{provider}" + path: {"parameters": [PARAMETERS["Provider"]], **item}
-        for path, item in _DESK.items()
-    },
+    **{"/api/v2/aibridge/{provider}" + path: _below_provider(item) for path, item in _DESK.items()},
 }
 SPEND_LIMITS: dict[str, Described] = {
-    path.replace(CONTROL_PLANE, CONTROL_PLANE + "{provider}/"): {"parameters": [PARAMETERS["Provider"]], **item}
+    path.replace(CONTROL_PLANE, CONTROL_PLANE + "{provider}/"): _below_provider(item)
     for path, item in description.paths(
         one for methods in spend_limits.BY_PATH.values() for one in methods.values()
     ).items()
 }
-"""Below providers too. Their errors are Anthropic's, which have what those of the control plane have."""
+"""Below providers too."""
 
 PROBES: dict[str, Described] = {
     "/healthz": _read(
