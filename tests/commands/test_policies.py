@@ -34,7 +34,7 @@ def test_what_is_no_policy_changes_nothing_and_is_said_in_one_line(run, tmp_path
             '{"limits": {"concurrency": 4}}',
             "limits.concurrency: unknown field; allowed are each_member, together",
         ),
-        ("[]", "must be a JSON object"),
+        ("[]", "It must be a JSON object."),
     ):
         file.write_text(text)
         assert refused(run("policies", "set", "everyone", str(file))) == (1, f"Error: {message}\n")

@@ -11,7 +11,6 @@ from handlers.api.webhooks import NOT_A_DESCRIPTION, NOT_A_URL, NOT_TYPES
 from resources.bodies import NOT_A_SWITCH
 from runtime.alerts import sender
 from runtime.alerts.assembly import start_alerts
-from runtime.alerts.watch import Watch
 from settings import Settings
 from storage.alerts.documents import AlertType
 from tests.derived import derive
@@ -147,7 +146,6 @@ async def test_a_webhook_has_an_address_that_is_safe_and_what_is_wrong_is_named(
 @pytest.mark.bridge(encryption_keys=(bytes(32),), user_budget_usd=Decimal("0.0001"))
 async def test_a_used_up_budget_and_a_test_reach_the_receiver(running, send, monkeypatch):
     monkeypatch.setattr(sender, "POLL_SECONDS", 0.05)
-    monkeypatch.setitem(Watch.__init__.__kwdefaults__, "seconds", 0.05)
     messages, all_there = [], asyncio.Event()
 
     async def serve(reader, writer):
