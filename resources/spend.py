@@ -9,7 +9,7 @@ columns of unit prices.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -44,7 +44,7 @@ SPEND_BY: Final[Mapping[str, Dimension]] = {
 
 _COUNTS: Final = SPEND[:-1]
 
-Cells = Sequence[object]
+Columns = Mapping[str, object]
 
 
 @dataclass(frozen=True)
@@ -53,21 +53,19 @@ class SpendFormat:
 
     Attributes:
         change: Adapts a question to the format.
-        head: The names of the columns.
-        cells: Their values.
+        columns: Names the columns in their order, with what a row has in each.
     """
 
     change: Callable[[Question], Question]
-    head: Callable[[Question], Cells]
-    cells: Callable[[Question, AnswerRow, Names], Cells]
+    columns: Callable[[Question, AnswerRow, Names], Columns]
 
     def begin(self, question: Question) -> bytes:
         """Write the names of the columns."""
-        return write_csv([self.head(question)])
+        return write_csv([self.columns(question, AnswerRow(question.start, ((),) * len(question.by), {}), Names())])
 
     def write(self, question: Question, rows: Iterable[AnswerRow], names: Names) -> bytes:
         """Write rows."""
-        return write_csv(self.cells(question, row, names) for row in rows)
+        return write_csv(self.columns(question, row, names).values() for row in rows)
 
 
 def values_of(question: Question, rows: Iterable[AnswerRow]) -> Mapping[Dimension, set[Any]]:
@@ -96,21 +94,17 @@ _COLUMNS: Mapping[Dimension, tuple[str, ...]] = {
     Dimension.MODEL: ("model",),
     Dimension.CLIENT: ("client",),
 }
-_FIGURES: Final = (*_COUNTS, "cost_micro_usd", "cost_usd")
 _RENAMED: Final = {"interceptions": "calls", "unpriced": "unpriced_calls"}
 
 
-def _plain_head(question: Question) -> Cells:
-    named = [name for one in question.by for name in _COLUMNS[one.dimension]]
-    return ["period_start", "period_end", *named, *(_RENAMED.get(name, name) for name in _FIGURES)]
-
-
-def _plain_cells(question: Question, row: AnswerRow, names: Names) -> Cells:
+def _plain(question: Question, row: AnswerRow, names: Names) -> Columns:
     start, end = _period(question, row.at)
-    named = [cell for one, value in zip(question.by, row.key, strict=True) for cell in _named(one, value, names)]
-    figures = [row.totals.get(name, 0) for name in _COUNTS]
+    columns: dict[str, object] = {"period_start": f"{start:%Y-%m-%d}", "period_end": f"{end:%Y-%m-%d}"}
+    for one, value in zip(question.by, row.key, strict=True):
+        columns |= zip(_COLUMNS[one.dimension], _named(one, value, names), strict=True)
+    columns |= {_RENAMED.get(name, name): row.totals.get(name, 0) for name in _COUNTS}
     usd = Decimal(row.totals.get("cost", 0))
-    return [f"{start:%Y-%m-%d}", f"{end:%Y-%m-%d}", *named, *figures, micro_dollars(usd), f"{usd:f}"]
+    return columns | {"cost_micro_usd": micro_dollars(usd), "cost_usd": f"{usd:f}"}
 
 
 def _named(by: By, value: Any, names: Names) -> Iterator[object]:
@@ -142,17 +136,6 @@ def _next_month(at: datetime) -> datetime:
     return (at.replace(day=1) + timedelta(days=31)).replace(day=1)
 
 
-_FOCUS_COLUMNS: Final = (
-    *("BilledCost", "BillingAccountId", "BillingAccountName", "BillingAccountType", "BillingCurrency"),
-    *("BillingPeriodEnd", "BillingPeriodStart", "ChargeCategory", "ChargeClass", "ChargeDescription"),
-    *("ChargeFrequency", "ChargePeriodEnd", "ChargePeriodStart", "ConsumedQuantity", "ConsumedUnit"),
-    *("ContractedCost", "EffectiveCost", "HostProviderName", "InvoiceIssuerName", "ListCost"),
-    *("PricingCategory", "PricingQuantity", "PricingUnit", "ResourceId", "ResourceName", "ResourceType"),
-    *("ServiceCategory", "ServiceName", "ServiceProviderName", "ServiceSubcategory"),
-    *("SubAccountId", "SubAccountName", "SubAccountType"),
-    *("Tags", "x_Calls", "x_UnpricedCalls", "x_InputTokens", "x_OutputTokens"),
-    *("x_CacheReadInputTokens", "x_CacheWriteInputTokens"),
-)
 _FOCUS_NEEDS: Final = (By(Dimension.USER), By(Dimension.PROVIDER), By(Dimension.MODEL))
 
 
@@ -162,7 +145,7 @@ def _focus_question(question: Question) -> Question:
     return replace(question, by=_FOCUS_NEEDS + more, period=Period.DAY)
 
 
-def _focus_cells(question: Question, row: AnswerRow, names: Names) -> Cells:
+def _focus(question: Question, row: AnswerRow, names: Names) -> Columns:
     start, end = _period(question, row.at)
     month = row.at.replace(day=1)
     user_id, provider, model, *_ = row.key
@@ -170,7 +153,7 @@ def _focus_cells(question: Question, row: AnswerRow, names: Names) -> Cells:
     get = row.totals.get
     tokens = sum(get(name, 0) for name in TOKENS)
     usd = f"{Decimal(get('cost', 0)):f}"
-    values = {
+    return {
         "BilledCost": usd,
         "BillingAccountId": "aibridge",
         "BillingAccountName": "AI Bridge",
@@ -179,6 +162,7 @@ def _focus_cells(question: Question, row: AnswerRow, names: Names) -> Cells:
         "BillingPeriodEnd": _focus_time(_next_month(row.at)),
         "BillingPeriodStart": _focus_time(month),
         "ChargeCategory": "Usage",
+        "ChargeClass": "",
         "ChargeDescription": f"Tokens of {model} by {provider}",
         "ChargeFrequency": "Usage-Based",
         "ChargePeriodEnd": _focus_time(end),
@@ -211,7 +195,6 @@ def _focus_cells(question: Question, row: AnswerRow, names: Names) -> Cells:
         "x_CacheReadInputTokens": get("cache_read_input_tokens", 0),
         "x_CacheWriteInputTokens": get("cache_write_input_tokens", 0),
     }
-    return [values.get(name, "") for name in _FOCUS_COLUMNS]
 
 
 def _tags(question: Question, row: AnswerRow, names: Names) -> str:
@@ -228,7 +211,7 @@ def _focus_time(time: datetime) -> str:
 
 
 SPEND_FORMATS: Mapping[str, SpendFormat] = {
-    "csv": SpendFormat(lambda question: question, _plain_head, _plain_cells),
-    "focus": SpendFormat(_focus_question, lambda _: _FOCUS_COLUMNS, _focus_cells),
+    "csv": SpendFormat(lambda question: question, _plain),
+    "focus": SpendFormat(_focus_question, _focus),
 }
 """The formats by name, the default first."""
