@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from handlers.api import spend_limits
@@ -43,28 +42,17 @@ _WITH_BODY = {
 _TAG = {"Etag": header(str, "Changes with what is sent.")}
 
 
-def _public(
+def _asked(
+    method: str,
     operation_id: str,
     summary: str,
     text: str,
     responses: dict[str, Described],
     *parameters: Described,
-    security: Sequence[Described] = (),
     **more: Any,
-) -> Described:
-    return {
-        "operationId": operation_id,
-        "summary": summary,
-        "description": text,
-        "security": list(security),
-        "parameters": list(parameters),
-        "responses": dict(sorted(responses.items())),
-        **more,
-    }
-
-
-def _read(operation_id: str, *described: Any) -> Described:
-    return {"get": _public(operation_id, *described)}
+) -> dict[str, Described]:
+    described = {"operationId": operation_id, "summary": summary, "description": text, "security": []} | more
+    return {method: described | {"parameters": list(parameters), "responses": dict(sorted(responses.items()))}}
 
 
 def _form(operation_id: str, summary: str, text: str, answer: Any, **fields: str) -> Described:
@@ -77,7 +65,7 @@ def _form(operation_id: str, summary: str, text: str, answer: Any, **fields: str
         **_WITH_BODY,
     }
     content = {"application/x-www-form-urlencoded": {"schema": schema}}
-    return {"post": _public(operation_id, summary, text, responses, requestBody={"content": content})}
+    return _asked("post", operation_id, summary, text, responses, requestBody={"content": content})
 
 
 def _below_provider(item: Described) -> Described:
@@ -89,53 +77,51 @@ def _below_provider(item: Described) -> Described:
 
 
 _DESK: dict[str, Described] = {
-    desk.METADATA: _read(
+    desk.METADATA: _asked(
+        "get",
         "getDesk",
         "Where Claude Code signs in",
         "Below providers that serve Anthropic's Messages API: the metadata of RFC 8414.",
         {"200": json_response("The endpoints.", desk.DeskMetadata)},
     ),
-    desk.SETTINGS: {
-        "get": _public(
-            "getDeskSettings",
-            "What Claude Code is managed by",
-            "What the policies of the user say, laid over one another; 404 if no policy of the user says anything.",
-            {
-                "200": json_response("The settings.", desk.DeskSettings, _TAG),
-                "304": {
-                    "description": "The client has them: `If-None-Match` is their checksum in quotes.",
-                    "headers": _TAG,
-                },
+    desk.SETTINGS: _asked(
+        "get",
+        "getDeskSettings",
+        "What Claude Code is managed by",
+        "What the policies of the user say, laid over one another; 404 if no policy of the user says anything.",
+        {
+            "200": json_response("The settings.", desk.DeskSettings, _TAG),
+            "304": {
+                "description": "The client has them: `If-None-Match` is their checksum in quotes.",
+                "headers": _TAG,
             },
-            header_parameter("If-None-Match", str, "The ETag of what the client has."),
+        },
+        header_parameter("If-None-Match", str, "The ETag of what the client has."),
+        security=SECURITY,
+    ),
+    desk.USAGE: _asked(
+        "get",
+        "getDeskUsage",
+        "What Claude Code shows of its user's budget",
+        "For its `/usage`, as the headers of calls tell of it.",
+        {"200": json_response("What is spent.", desk.DeskUsage)},
+        security=SECURITY,
+    ),
+    **{
+        signal: _asked(
+            "post",
+            f"take{signal.rpartition('/')[2].title()}",
+            f"Take the {signal.rpartition('/')[2]} of a client's telemetry",
+            "By OTLP over HTTP. What a client says of its calls and tools is shown in its session.",
+            {"200": json_response("It is taken, also where it cannot be read.", dict[str, str])},
+            requestBody={
+                "content": {
+                    telemetry.JSON: {"schema": {"type": "object"}, "examples": {"empty": {"value": {}}}},
+                    telemetry.PROTOBUF: {"schema": {"type": "string", "format": "binary"}},
+                }
+            },
             security=SECURITY,
         )
-    },
-    desk.USAGE: {
-        "get": _public(
-            "getDeskUsage",
-            "What Claude Code shows of its user's budget",
-            "For its `/usage`, as the headers of calls tell of it.",
-            {"200": json_response("What is spent.", desk.DeskUsage)},
-            security=SECURITY,
-        ),
-    },
-    **{
-        signal: {
-            "post": _public(
-                f"take{signal.rpartition('/')[2].title()}",
-                f"Take the {signal.rpartition('/')[2]} of a client's telemetry",
-                "By OTLP over HTTP. What a client says of its calls and tools is shown in its session.",
-                {"200": json_response("It is taken, also where it cannot be read.", dict[str, str])},
-                requestBody={
-                    "content": {
-                        telemetry.JSON: {"schema": {"type": "object"}, "examples": {"empty": {"value": {}}}},
-                        telemetry.PROTOBUF: {"schema": {"type": "string", "format": "binary"}},
-                    }
-                },
-                security=SECURITY,
-            ),
-        }
         for signal in telemetry.SIGNALS
     },
     desk.DEVICE_AUTHORIZATION: _form(
@@ -163,37 +149,37 @@ _DESK: dict[str, Described] = {
     ),
 }
 SIGN_IN: dict[str, Described] = {
-    "/api/v2/aibridge/users/me/session": {
-        "post": _public(
-            "signIn",
-            "Sign in with a token",
-            "For browsers: they get a session with the rights of the token, in a cookie. It ends with the token.",
-            {
-                "204": {"description": "The cookie is set.", "headers": _COOKIE},
-                "400": problem("A field is missing, unknown or wrong."),
-                "401": problem("The token or code is not valid.", CHALLENGE),
-                "403": problem("The page is another site's, or signing in with tokens is off."),
-                "415": problem("The body is not JSON."),
-                **_WITH_BODY,
-            },
-            requestBody={
-                "required": True,
-                "content": {JSON: body(token=SignIn("d3W24SnZZB-0123456789abcdefghijkl"))},
-            },
-        ),
-        "delete": _public(
-            "signOut",
-            "Sign out",
-            "The session is ended and its cookie cleared; the token stays valid.",
-            {
-                "204": {"description": "They are gone.", "headers": {**_COOKIE, SIGN_OUT_HEADER: _SIGN_OUT}},
-                "403": problem("The request comes from a page of another site."),
-                **_FAILURES,
-            },
-        ),
-    },
-    "/api/v2/aibridge/sign-in": _read(
-        "getSignIn", "The ways to sign in", "For the page.", {"200": json_response("The ways.", SignInWays)}
+    "/api/v2/aibridge/users/me/session": _asked(
+        "post",
+        "signIn",
+        "Sign in with a token",
+        "For browsers: they get a session with the rights of the token, in a cookie. It ends with the token.",
+        {
+            "204": {"description": "The cookie is set.", "headers": _COOKIE},
+            "400": problem("A field is missing, unknown or wrong."),
+            "401": problem("The token or code is not valid.", CHALLENGE),
+            "403": problem("The page is another site's, or signing in with tokens is off."),
+            "415": problem("The body is not JSON."),
+            **_WITH_BODY,
+        },
+        requestBody={
+            "required": True,
+            "content": {JSON: body(token=SignIn("d3W24SnZZB-0123456789abcdefghijkl"))},
+        },
+    )
+    | _asked(
+        "delete",
+        "signOut",
+        "Sign out",
+        "The session is ended and its cookie cleared; the token stays valid.",
+        {
+            "204": {"description": "They are gone.", "headers": {**_COOKIE, SIGN_OUT_HEADER: _SIGN_OUT}},
+            "403": problem("The request comes from a page of another site."),
+            **_FAILURES,
+        },
+    ),
+    "/api/v2/aibridge/sign-in": _asked(
+        "get", "getSignIn", "The ways to sign in", "For the page.", {"200": json_response("The ways.", SignInWays)}
     ),
     "/api/v2/aibridge/device/code": _form(
         "beginDevice",
@@ -223,10 +209,15 @@ SPEND_LIMITS: dict[str, Described] = {
 """Below providers too."""
 
 PROBES: dict[str, Described] = {
-    "/healthz": _read(
-        "getHealth", "Whether the process is alive", "For liveness probes.", {"200": json_response("It is.", Health)}
+    "/healthz": _asked(
+        "get",
+        "getHealth",
+        "Whether the process is alive",
+        "For liveness probes.",
+        {"200": json_response("It is.", Health)},
     ),
-    "/readyz": _read(
+    "/readyz": _asked(
+        "get",
         "getReadiness",
         "Whether calls are accepted",
         "For readiness probes and load balancers.",
@@ -235,13 +226,15 @@ PROBES: dict[str, Described] = {
             "503": json_response("The server is stopping, or calls cannot be recorded.", Readiness),
         },
     ),
-    "/metrics": _read(
+    "/metrics": _asked(
+        "get",
         "getMetrics",
         "Every metric",
         "For Prometheus, in its text format. Names users' ids, models and tools.",
         {"200": response("All of them.", {"text/plain": {"schema": str}})},
     ),
-    "/openapi.json": _read(
+    "/openapi.json": _asked(
+        "get",
         "getDescription",
         "This description",
         "The description of all routes.",
