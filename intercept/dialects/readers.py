@@ -33,10 +33,6 @@ caches."""
 class EventDecoder(Protocol):
     """Turns chunks of a stream into events."""
 
-    @property
-    def tail(self) -> bytes:
-        """The end of the data of the last oversized event, where it is known."""
-
     def feed(self, chunk: bytes) -> list[Event]:
         """Decode the next bytes; return the events they end."""
 
@@ -76,14 +72,10 @@ class StreamReader(ABC):
 
     def _bounded(self, event: Event) -> Event:
         """Leave of an event with too much in it what is left of an oversized one: the end of its data."""
-        if event.oversized:
-            tail = self._events.tail
-        elif weigh(event.data) is not Weight.READ:
-            tail = event.data[-MAX_TAIL_BYTES:]
-        else:
-            return event
-        self._draft.truncated = True
-        return Event(tail, event.name, oversized=True)
+        if not event.oversized and weigh(event.data) is not Weight.READ:
+            event = Event(event.data[-MAX_TAIL_BYTES:], event.name, oversized=True)
+        self._draft.truncated = self._draft.truncated or event.oversized
+        return event
 
     @abstractmethod
     def _add_event(self, event: Event) -> None:

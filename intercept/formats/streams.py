@@ -31,7 +31,7 @@ _LINE_FEED: Final = 10  # to look for a byte takes a fifth of the time that byte
 
 
 class Event(Struct, frozen=True):
-    """One dispatched event. An `oversized` one has lost its data and kept its name; the decoder has the end of its data."""
+    """One dispatched event. An `oversized` one has kept its name, and of its data at most the end."""
 
     data: bytes
     name: str = "message"
@@ -45,13 +45,10 @@ class Decoder:
 
     Args:
         max_event_bytes: The most one line, and all data of one event together, may hold; what is larger is dropped.
-
-    Attributes:
-        tail: The end of the last line that was dropped.
     """
 
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
-        self.tail = b""
+        self._tail = b""  # of the last line that was dropped
         self._max_event_bytes = max_event_bytes
         self._tail_bytes = min(MAX_TAIL_BYTES, max_event_bytes)
         self._is_rest = False  # what is held of the line is the end of what was dropped
@@ -129,7 +126,7 @@ class Decoder:
             line, self._line = self._line, bytearray()
         if self._is_rest or len(line) > self._max_event_bytes:
             self._drop_data()
-            self.tail, self._is_rest = bytes(line[-self._tail_bytes :]), False
+            self._tail, self._is_rest = bytes(line[-self._tail_bytes :]), False
             line = b":"
         if self._first_line:
             self._first_line = False
@@ -149,7 +146,7 @@ class Decoder:
     def _add_data(self, value: memoryview) -> None:
         if self.held_bytes + len(value) > self._max_event_bytes:
             self._drop_data()
-            self.tail = bytes(value[-self._tail_bytes :])
+            self._tail = bytes(value[-self._tail_bytes :])
         else:
             self._data += value
             self._data += b"\n"
@@ -162,9 +159,9 @@ class Decoder:
         event = None
         if self._data or self._oversized:
             name = self._name.decode("utf-8", "replace") or "message"
-            event = Event(bytes(self._data[:-1]), name, self._oversized)
+            event = Event(self._tail if self._oversized else bytes(self._data[:-1]), name, self._oversized)
         self._data.clear()
-        self._name = b""
+        self._name = self._tail = b""
         self._oversized = False
         return event
 
@@ -183,8 +180,6 @@ class ArrayDecoder:
     Attributes:
         closed: Whether the end of the array came. What follows it is not looked at.
     """
-
-    tail = b""
 
     def __init__(self) -> None:
         self.closed = False

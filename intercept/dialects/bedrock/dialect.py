@@ -80,8 +80,6 @@ class BedrockEvents:
         unwrap: Makes the data of an event of its payload.
     """
 
-    tail = b""
-
     def __init__(self, unwrap: Callable[[bytes], bytes] = bytes) -> None:
         self._messages = MessageDecoder()
         self._unwrap = unwrap
