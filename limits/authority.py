@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from limits.limit import NOTHING, Amounts, Decision, Limit, LimitState
@@ -66,44 +67,36 @@ class LocalAuthority:
         return self.limiter.usage(most)
 
 
+@dataclass(slots=True, eq=False)
 class Held:
     """What one step of admission counted. Giving it back twice gives it back once.
 
     Attributes:
+        authority: Who counted.
+        ticket: Of the request; None if nothing has to be given back.
         states: The states of the limits, with the request counted.
         charged: Whether tokens or money can be charged to it.
         shadow: The states of limits that only count, and would have refused the request.
+        on_release: Called when it is given back.
     """
 
-    __slots__ = ("_authority", "_on_release", "_ticket", "charged", "shadow", "states")
-
-    def __init__(
-        self,
-        authority: Authority,
-        ticket: int | None = None,
-        states: tuple[LimitState, ...] = (),
-        *,
-        charged: bool = False,
-        shadow: tuple[LimitState, ...] = (),
-        on_release: Callable[[], None] | None = None,
-    ) -> None:
-        self._authority = authority
-        self._ticket = ticket
-        self._on_release = on_release
-        self.states = states
-        self.charged = charged
-        self.shadow = shadow
+    authority: Authority
+    ticket: int | None = None
+    states: tuple[LimitState, ...] = ()
+    charged: bool = False
+    shadow: tuple[LimitState, ...] = ()
+    on_release: Callable[[], None] | None = None
 
     def charge(self, amounts: Amounts, reserve: Amounts | None = None) -> None:
         """Charge all that the request has used since its start; see `limits.limiter.Limiter.charge`."""
-        if self._ticket is not None and self.charged:
-            self._authority.charge(self._ticket, amounts, reserve)
+        if self.ticket is not None and self.charged:
+            self.authority.charge(self.ticket, amounts, reserve)
 
     def release(self) -> None:
         """Give slots and reservations back."""
-        ticket, self._ticket = self._ticket, None
+        ticket, self.ticket = self.ticket, None
         if ticket is not None:
-            self._authority.end(ticket)
-        on_release, self._on_release = self._on_release, None
+            self.authority.end(ticket)
+        on_release, self.on_release = self.on_release, None
         if on_release is not None:
             on_release()

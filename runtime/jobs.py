@@ -25,20 +25,10 @@ class Job:
         name: For log, metrics and people.
     """
 
-    def __init__(
-        self,
-        name: str,
-        run: Callable[[], Awaitable[None]],
-        *,
-        clock: Callable[[], float],
-        pause: Callable[[float], Awaitable[None]],
-        on_failure: Callable[[str], None],
-    ) -> None:
+    def __init__(self, name: str, run: Callable[[], Awaitable[None]], jobs: Jobs) -> None:
         self.name = name
         self._run = run
-        self._clock = clock
-        self._pause = pause
-        self._on_failure = on_failure
+        self._jobs = jobs
         self._failures = 0
         self._steady_at = 0.0
         self._task = asyncio.create_task(self._keep(), name=name)  # noqa: TID251 - this is where jobs are kept
@@ -46,7 +36,7 @@ class Job:
     @property
     def has_failed(self) -> bool:
         """Whether it failed and has not yet run for `STEADY_SECONDS` since."""
-        return self._failures > 0 and self._clock() < self._steady_at
+        return self._failures > 0 and self._jobs.clock() < self._steady_at
 
     async def stop(self) -> None:
         """Cancel it, and wait until it has ended."""
@@ -66,13 +56,13 @@ class Job:
             else:
                 return
             pause = min(FIRST_PAUSE_SECONDS * 2 ** (self._failures - 1), MAX_PAUSE_SECONDS)
-            self._steady_at = self._clock() + pause + STEADY_SECONDS
-            await self._pause(pause)
+            self._steady_at = self._jobs.clock() + pause + STEADY_SECONDS
+            await self._jobs.pause(pause)
 
     def _fail(self) -> None:
         """Count a failure, and log the first in a row."""
         self._failures = self._failures + 1 if self.has_failed else 1
-        self._on_failure(self.name)
+        self._jobs.on_failure(self.name)
         if self._failures == 1:
             _log.exception("the background job %s failed and is restarted", self.name)
 
@@ -93,9 +83,9 @@ class Jobs:
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
         on_failure: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._clock = clock
-        self._pause = pause
-        self._on_failure = on_failure
+        self.clock = clock
+        self.pause = pause
+        self.on_failure = on_failure
         self._jobs: list[Job] = []
 
     def __iter__(self) -> Iterator[Job]:
@@ -109,6 +99,6 @@ class Jobs:
 
     def start(self, name: str, run: Callable[[], Awaitable[None]]) -> Job:
         """Start a job. It ends when `run` returns, and begins again when that raises."""
-        job = Job(name, run, clock=self._clock, pause=self._pause, on_failure=self._on_failure)
+        job = Job(name, run, self)
         self._jobs.append(job)
         return job
