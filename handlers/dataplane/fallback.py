@@ -98,7 +98,7 @@ class Tries:
                 if number:
                     self._move_on(to, body)
                 try:
-                    found = await self._try_destination(to)
+                    found = await self._open(to)
                 except (CircuitOpenError, UpstreamError) as error:
                     self._settle_failed(to, error)
                     failure = failure or error
@@ -135,26 +135,23 @@ class Tries:
         self.sent = self._request(to)
         self._handler.body = body
 
-    async def _try_destination(self, to: Destination) -> ProviderResponse:
-        if self._bridge.breakers is not None:
-            key = CircuitKey(to.provider.name, to.route.pattern, self._summary.model)
-            self._permit = self._bridge.breakers.admit(key)
-        response, usage_filter = await self._open(to)
-        return ProviderResponse(response, usage_filter, self.sent)
-
-    async def _open(self, to: Destination) -> tuple[UpstreamResponse, UsageChunkFilter | None]:
+    async def _open(self, to: Destination) -> ProviderResponse:
         """Send the request; request the usage of a chat stream too, unless the provider refuses that.
 
         A compressed body is sent plain where the option is added.
 
         Raises:
+            CircuitOpenError: the circuit of the provider is open.
             UpstreamError: no response came.
         """
+        if self._bridge.breakers is not None:
+            key = CircuitKey(to.provider.name, to.route.pattern, self._summary.model)
+            self._permit = self._bridge.breakers.admit(key)
         handler, usage, body = self._handler, self._bridge.chat_usage, self._handler.body
         asked = Asked(to.provider.name, self._summary.model, handler.request.query[:MAX_QUERY])
         changed = await self._with_usage() if usage.asks(asked, self._api, self._summary) else None
         if changed is None:
-            return await self.sent.open(), None
+            return ProviderResponse(await self.sent.open(), None, self.sent)
         handler.body = changed
         self.sent.is_plain = True
         response = await self.sent.open()
@@ -167,10 +164,10 @@ class Tries:
             if response.status < FIRST_REFUSAL:
                 usage.refused(asked)
                 logger.info("provider %s refuses stream_options.include_usage: model=%s", asked.provider, asked.model)
-            return response, None
+            return ProviderResponse(response, None, self.sent)
         if response.status < FIRST_REFUSAL:
             usage.accepted(asked)
-        return response, UsageChunkFilter()
+        return ProviderResponse(response, UsageChunkFilter(), self.sent)
 
     async def _with_usage(self) -> bytes | None:
         """The body that requests the usage; None if it stays as it is."""
