@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from time import monotonic
-from types import NoneType
+from types import NoneType, SimpleNamespace
 from typing import IO, Any, NamedTuple, TypeAlias
 from urllib.error import HTTPError
 from urllib.parse import quote, urlencode
@@ -184,12 +184,6 @@ class _Untold(_Missing):
         """Leave it."""
 
 
-class _NamedProviders(NamedTuple):
-    """Providers of which only the names are known."""
-
-    table: ProviderTable
-
-
 async def _bridge(settings: Settings, database: Database, further: Mapping[str, Any]) -> Bridge:
     """A bridge of the parts that need the database alone, and of further ones."""
     identities, managed = identities_of(database), managed_providers(database, settings, now)
@@ -199,7 +193,7 @@ async def _bridge(settings: Settings, database: Database, further: Mapping[str, 
     parts: dict[str, Any] = {
         "settings": settings,
         "database": database,
-        "routing": _NamedProviders(ProviderTable(dict.fromkeys(names), {})),  # type: ignore[arg-type]
+        "routing": SimpleNamespace(table=ProviderTable(dict.fromkeys(names), {})),  # type: ignore[arg-type]
         "managed": managed,
         "identities": identities,
         "groups": groups,

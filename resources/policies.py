@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -19,7 +18,6 @@ from resources.fields import Count, Initiator, Time, doc, of_fields, word
 from resources.limits import MICRO_DOLLARS, LimitsScope, LimitsState, period_end
 from resources.policy_summary import summarize
 from resources.recorded.statistics import GroupTotals
-from storage.accounts.users import User
 from storage.policies.documents import KeptPolicy, path_of
 
 Name = Annotated[str, doc("Of the group or user, the id of the token; empty for everyone.")]
@@ -183,66 +181,6 @@ class Explanation(Struct):
         doc("What Claude Code gets where it signs in at the bridge; null if no policy says anything."),
     ]
     limits: list[LimitRule]
-
-    @classmethod
-    def of(
-        cls,
-        user: User,
-        effective: Effective | None,
-        limits: Sequence[tuple[Limit, LimitState | None, Applied | None]],
-        *,
-        now: datetime,
-        model: str | None,
-        providers: Sequence[str],
-        desk: str,
-        has_price: Callable[[str, str], bool],
-    ) -> Self:
-        """Make the explanation for a user.
-
-        Args:
-            user: Whom it is of.
-            effective: The policies that hold; None without any.
-            limits: Each with its state, if it holds, and the policy that it is from, if any.
-            now: The time of it.
-            model: The model in the request.
-            providers: At which it is asked for.
-            desk: The provider below which Claude Code signed in.
-            has_price: Whether a model of a provider has a known price.
-        """
-        policies = effective.policies if effective else ()
-        maximum = effective.max_tokens if effective else None
-        denied_by = effective.denies_own_key if effective else None
-        return cls(
-            user=Initiator.of_user(user),
-            at=format_time(now),
-            policies=[PolicySource.of(one.source) for one in policies],
-            model=model,
-            decisions=[]
-            if model is None
-            else [_decide(effective, provider, model, has_price) for provider in providers],
-            models=[
-                ModelRule(
-                    PolicySource.of(one.source),
-                    one.policy.models.allow or None,
-                    one.policy.models.deny or None,
-                    one.policy.models.unpriced or None,
-                )
-                for one in policies
-                if one.policy.models is not UNSET
-            ],
-            max_tokens=MaxTokensRule(PolicySource.of(maximum.source), maximum.maximum) if maximum else None,
-            own_key_denied_by=PolicySource.of(denied_by) if denied_by else None,
-            recording=RecordingRule.of(effective),
-            managed_settings=effective.managed_settings_at(desk) if effective else None,
-            limits=[LimitRule.of_limit(limit, state, now, applied) for limit, state, applied in limits],
-        )
-
-
-def _decide(
-    effective: Effective | None, provider: str, model: str, has_price: Callable[[str, str], bool]
-) -> ModelDecision:
-    refused = effective.refuse_model(provider, model, lambda: has_price(provider, model)) if effective else None
-    return ModelDecision(provider, refused is None, refused.rule if refused else None)
 
 
 def _after(now: datetime, nanoseconds: int) -> str:

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Annotated, Any, ClassVar, Final
+
+from msgspec import UNSET
 
 from handlers.api.accounts import GroupName, TokenId, UserName, UserOrMe
 from handlers.bridge import Bridge
@@ -42,6 +45,11 @@ from resources.policies import (
     Explanation,
     LimitRule,
     ListedPolicy,
+    MaxTokensRule,
+    ModelDecision,
+    ModelRule,
+    PolicySource,
+    RecordingRule,
     UserUsage,
 )
 from resources.ranges import Problems
@@ -279,18 +287,36 @@ async def explain_policy(ask: Ask, name: UserOrMe, query: ExplanationQuery) -> E
     user = await find_user(bridge, name, ask.user)
     token = await _token(ask, user, query.token)
     effective = effective_of(bridge, user, token)
+    limits = await states_of(bridge, limits_of_user(bridge, user, effective))
     now = bridge.now()
-    return Explanation.of(
-        user,
-        effective,
-        await states_of(bridge, limits_of_user(bridge, user, effective)),
-        now=now,
+    providers = [query.provider] if query.provider else sorted(bridge.providers)
+    policies = effective.policies if effective else ()
+    maximum = effective.max_tokens if effective else None
+    denied_by = effective.denies_own_key if effective else None
+    desk = query.provider or next((one for one in providers if bridge.providers[one].serves_messages), "")
+    return Explanation(
+        user=Initiator.of_user(user),
+        at=format_time(now),
+        policies=[PolicySource.of(one.source) for one in policies],
         model=query.model or None,
-        providers=[query.provider] if query.provider else sorted(bridge.providers),
-        desk=query.provider
-        or next((one for one in sorted(bridge.providers) if bridge.providers[one].serves_messages), ""),
-        has_price=lambda provider, model: bridge.pricing.has_price(provider, model, now),
+        decisions=[_decide(bridge, effective, one, query.model, now) for one in providers] if query.model else [],
+        models=[
+            ModelRule(PolicySource.of(one.source), models.allow or None, models.deny or None, models.unpriced or None)
+            for one in policies
+            if (models := one.policy.models) is not UNSET
+        ],
+        max_tokens=MaxTokensRule(PolicySource.of(maximum.source), maximum.maximum) if maximum else None,
+        own_key_denied_by=PolicySource.of(denied_by) if denied_by else None,
+        recording=RecordingRule.of(effective),
+        managed_settings=effective.managed_settings_at(desk) if effective else None,
+        limits=[LimitRule.of_limit(limit, state, now, applied) for limit, state, applied in limits],
     )
+
+
+def _decide(bridge: Bridge, effective: Effective | None, provider: str, model: str, now: datetime) -> ModelDecision:
+    has_price = partial(bridge.pricing.has_price, provider, model, now)
+    refused = effective.refuse_model(provider, model, has_price) if effective else None
+    return ModelDecision(provider, refused is None, refused.rule if refused else None)
 
 
 async def _token(ask: Ask, user: User, token: str) -> Token | None:
