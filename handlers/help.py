@@ -66,12 +66,8 @@ class Documents:
             files=files,
             dashboard=dashboard,
             links="\n".join(links),
-            text=rendered(_reference() if name == REFERENCE else _read(name), pages),
+            text=rendered(reference(openapi_document(VERSION)) if name == REFERENCE else _read(name), pages),
         )
-
-
-def _reference() -> str:
-    return reference(openapi_document(VERSION))
 
 
 def _read(name: str) -> str:

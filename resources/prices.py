@@ -109,7 +109,9 @@ def _prices(value: object) -> list[PriceBody]:
     prices: dict[int, PriceBody] = {}
     for number, entry in enumerate(value):
         try:
-            prices[number] = _read_entry(entry)
+            if not isinstance(entry, dict):
+                raise InvalidBodyError([("", NOT_AN_OBJECT)])  # noqa: TRY301 - as what is wrong inside one
+            prices[number] = PriceBody.of(entry)
         except InvalidBodyError as error:
             problems += [(_join(number, field), rule) for field, rule in error.problems]
     problems += _repeated(prices)
@@ -124,12 +126,6 @@ class PriceListBody(Body):
     prices: Annotated[list[PriceBody], Meta(max_length=MAX_PRICES)]
 
     other_readers: ClassVar[OtherReaders] = {"prices": _prices}
-
-
-def _read_entry(entry: object) -> PriceBody:
-    if not isinstance(entry, dict):
-        raise InvalidBodyError([("", NOT_AN_OBJECT)])
-    return PriceBody.of(entry)
 
 
 def _join(number: int, field: str) -> str:

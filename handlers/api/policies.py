@@ -158,8 +158,10 @@ async def _change(
 ) -> Noted[AnyPolicy]:
     def change(before: AnyPolicy) -> AnyPolicy:
         policy = read_policy(make(fields_of(before)), kind_of(level))
-        if ask.knows_all_providers:
-            check_providers(policy, ask.bridge.providers)
+        if ask.knows_all_providers and policy.models:
+            providers = ask.bridge.providers
+            if field := next(unknown_providers(policy.models, providers), ""):
+                raise InvalidPolicyError(f"models.{field}", UNKNOWN_PROVIDER.format(", ".join(sorted(providers))))
         return policy
 
     kept = await store_of(ask.bridge).change(
@@ -171,16 +173,6 @@ async def _change(
     )
     known = None if ask.knows_all_providers else ask.bridge.providers
     return Noted(kept.policy, kept.version, notes_on(kept.policy, known))
-
-
-def check_providers(policy: AnyPolicy, providers: Mapping[str, object]) -> None:
-    """Check that each pattern of a provider matches one.
-
-    Raises:
-        InvalidPolicyError: One matches none.
-    """
-    if policy.models and (field := next(unknown_providers(policy.models, providers), "")):
-        raise InvalidPolicyError(f"models.{field}", UNKNOWN_PROVIDER.format(", ".join(sorted(providers))))
 
 
 UNKNOWN = "The policies cannot be read at the moment. Please try again later."

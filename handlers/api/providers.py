@@ -168,14 +168,10 @@ def _detailed(
     pool = bridge.key_pools.get(provider.name)
     cooldowns = 0 if pool is None else pool.count_cooldowns(key)
     refused = describe_refusal(bridge.key_health.find_refusals(provider).get(key))
-    state = _condition(cooldowns, refused)
-    return DetailedKey(hint, provider.keys_setting, cooldowns, refused, id_, state, added_at)
-
-
-def _condition(cooldowns: int, refused: RefusedKey | None) -> KeyCondition:
+    state = KeyCondition.COOLING_DOWN if cooldowns else KeyCondition.READY
     if refused is not None:
-        return KeyCondition.REFUSED
-    return KeyCondition.COOLING_DOWN if cooldowns else KeyCondition.READY
+        state = KeyCondition.REFUSED
+    return DetailedKey(hint, provider.keys_setting, cooldowns, refused, id_, state, added_at)
 
 
 MAX_PROVIDER_BYTES: Final = 64 * 1024

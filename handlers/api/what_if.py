@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 from uuid import UUID
 
-from msgspec import UNSET, Struct, UnsetType, field
+from msgspec import UNSET, Struct, UnsetType, field, structs
 
 from handlers.api.recorded.visibility import NOT_FOR_READERS, Sight
 from handlers.operations.operation import Ask, Report, operation
@@ -174,11 +174,7 @@ class WhatIf(Struct, kw_only=True):
 
 def _has_limit(limits: SharedLimits | UnsetType) -> bool:
     parts = (limits.each_member, limits.together) if limits else ()
-    return any(isinstance(part, PolicyLimits) and _any_of(part) for part in parts)
-
-
-def _any_of(part: Struct) -> bool:
-    return any(getattr(part, name) is not UNSET for name in part.__struct_fields__)
+    return any(one is not UNSET for part in parts if isinstance(part, PolicyLimits) for one in structs.astuple(part))
 
 
 _EXAMPLE = {
@@ -218,14 +214,10 @@ async def try_limits(ask: Ask, body: WhatIfBody, report: Report) -> WhatIf:
     )
     async with aclosing(calls) as pages:
         async for page in pages:
-            await _step_through(replay.decide(page))
+            for _ in replay.decide(page):
+                await asyncio.sleep(0)
             if page:
                 at = read_ms(page[-1][0].started_ms)
                 await report((at - start) / (end - start))
     users = await bridge.identities.users_by_id({user for _, user in replay.outcome.totals})
     return WhatIf.of(start, end, replay.outcome, users)
-
-
-async def _step_through(steps: Iterable[None]) -> None:
-    for _ in steps:
-        await asyncio.sleep(0)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from intercept.refusals import RULES
 from upstream.providers.presets import PRESETS
-from upstream.routes import Audience, Route
+from upstream.routes import Audience
 
 TITLE: Final = "# Reference of the API"
 _DATA_PLANE: Final = "data plane"
@@ -46,13 +46,9 @@ def _routes() -> Iterator[str]:
     first: dict[Any, str] = {}
     for kind, preset in PRESETS.items():
         for route in preset.routes:
-            cells = f"{', '.join(route.methods)} | `{route.pattern}` | {_how_served(route)}"
+            cells = f"{', '.join(route.methods)} | `{route.pattern}` | {'recorded' if route.api else _PASSED_ON[route.audience]}"
             first.setdefault((route.dialect, cells), f"| {kind.value} | {cells} |")
     yield from (*first.values(), "")
-
-
-def _how_served(route: Route) -> str:
-    return "recorded" if route.api else _PASSED_ON[route.audience]
 
 
 def _operations(document: Described, tag: str) -> Iterator[str]:

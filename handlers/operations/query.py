@@ -195,13 +195,9 @@ def _read_uuid(text: str) -> UUID:
         raise ValueError("must be a UUID") from error
 
 
-def _read_switch(text: str) -> bool:
-    return one_of(("true", "false"), NOT_A_SWITCH)(text) == "true"
-
-
 _READERS: Mapping[Any, Callable[[str], Any]] = {
     str: str,
     UUID: _read_uuid,
     datetime: read_time,
-    bool: _read_switch,
+    bool: lambda text: one_of(("true", "false"), NOT_A_SWITCH)(text) == "true",
 }

@@ -110,7 +110,8 @@ class Sight:
         asked = parse_search(q, now=self._ask.bridge.now())
         search = await self.resolved(asked)
         if search.texts is not None:
-            refuse_texts_of_others(search)
+            if not is_indexed(search):
+                raise ValidationProblem(INVALID_SEARCH, validations=[("q", WORDS_OF_ENDED)])
             if scrub_quoted(q) != q:
                 raise ValidationProblem(INVALID_SEARCH, validations=[("q", CREDENTIAL_AS_WORD)])
             if not self.shows_texts:
@@ -187,12 +188,6 @@ class Sight:
         if not found:
             raise _unknown("token", f'token "{name}"')
         return found[0]
-
-
-def refuse_texts_of_others(search: Search) -> None:
-    """Raise `ValidationProblem` if a search has words, and asks for calls that are in no index of them."""
-    if search.texts is not None and not is_indexed(search):
-        raise ValidationProblem(INVALID_SEARCH, validations=[("q", WORDS_OF_ENDED)])
 
 
 def _unknown(key: str, what: str) -> ValidationProblem:

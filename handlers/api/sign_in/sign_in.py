@@ -57,9 +57,10 @@ class SignInHandler(SmallBodyHandler):
         sign_in = self._decode_request()
         if sign_in.token and not self.bridge.settings.local_sign_in:
             raise Problem(403, TOKEN_OFF)
-        identity = await (
-            self._redeem(sign_in.code) if sign_in.code else self.authenticate(_credentials(sign_in), fresh=True)
-        )
+        if sign_in.code:
+            identity = await self._redeem(sign_in.code)
+        else:
+            identity = await self.authenticate(Credentials((sign_in.token or "").strip()), fresh=True)
         browser = self.request.headers.get("User-Agent", "")
         method = Method.LINK if sign_in.code else Method.TOKEN
         session = await self.bridge.sign_ins.create(
@@ -131,8 +132,3 @@ class SignInHandler(SmallBodyHandler):
         if (sign_in.token is UNSET) == (sign_in.code is UNSET):
             raise Problem(400, NOT_JSON)
         return sign_in
-
-
-def _credentials(sign_in: SignIn) -> Credentials:
-    """The token, as if it were in a header."""
-    return Credentials(sign_in.token.strip() if sign_in.token else "")

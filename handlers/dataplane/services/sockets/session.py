@@ -113,7 +113,8 @@ class SocketSession:
             try:
                 await finish(self._read_rest(tasks))
             finally:
-                self._end_calls()
+                for call in self._lanes.calls:
+                    self._end_call(call, is_delivered=self._client.is_drained)
         await self._close()
 
     def stop(self, reason: EndReason) -> None:  # noqa: ARG002 - there is one reason
@@ -337,11 +338,6 @@ class SocketSession:
     def _check_drained(self) -> None:
         if self._is_draining and self._is_idle:
             self._drained.set()
-
-    def _end_calls(self) -> None:
-        """End all running calls when the WebSocket ends."""
-        for call in self._lanes.calls:
-            self._end_call(call, is_delivered=self._client.is_drained)
 
     def _end_call(self, call: SocketCall, *, is_delivered: bool) -> None:
         client_left = self._client.socket.close_code is not None and self._error is None
