@@ -130,7 +130,9 @@ async def serve_until_stopped(settings: Settings, flags: Mapping[str, str], *, d
         if demo_url:
             greeting = await demo_greeting(url, settings, identities, database)
         elif demo or not await identities.list_users():
-            greeting = await first_steps(url, settings, identities, managed=managed)
+            users = sorted(await identities.list_users(), key=lambda user: user.role is not Role.OWNER)
+            names, dashboard = [user.username for user in users], DashboardFiles().installed
+            greeting = quickstart.first_steps(url, settings, names, dashboard=dashboard, managed=managed)
         server: Server | Supervisor
         if settings.workers == 1:
             server = await Server.open(settings, database, sockets, demo_url, stack)
@@ -216,14 +218,6 @@ async def demo_greeting(url: str, settings: Settings, identities: Identities, da
     sign_ins = SignIns(database, identities, now=now, times=DEFAULT_TIMES)
     code = await sign_ins.create_code(await identities.authenticate(token))
     return quickstart.welcome(url, token, settings.data_dir, code=code, dashboard=DashboardFiles().installed)
-
-
-async def first_steps(url: str, settings: Settings, identities: Identities, *, managed: bool) -> str:
-    """How to get a token for an owner, or for any user if there is no owner."""
-    users = sorted(await identities.list_users(), key=lambda user: user.role is not Role.OWNER)
-    usernames = [user.username for user in users]
-    installed = DashboardFiles().installed
-    return quickstart.first_steps(url, settings, usernames, dashboard=installed, managed=managed)
 
 
 def run(settings: Settings, flags: Mapping[str, str], *, demo: bool) -> None:
