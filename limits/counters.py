@@ -14,35 +14,28 @@ class Slots:
     """Counts the slots in use of each key, and forgets a key with its last slot."""
 
     def __init__(self) -> None:
-        self._in_use: dict[str, int] = {}
-        self._limits: dict[str, Limit] = {}
+        self._keys: dict[str, tuple[int, Limit]] = {}
 
-    def __len__(self) -> int:
-        """How many keys hold a slot."""
-        return len(self._in_use)
+    def __bool__(self) -> bool:
+        """Whether a key holds a slot."""
+        return bool(self._keys)
 
     def state(self, limit: Limit, _need: int, _now: int) -> LimitState:
         """The state of a limit."""
-        used = self._in_use.get(limit.key, 0)
-        remaining = limit.maximum - used
-        if remaining > 0:
-            return LimitState(limit, used, remaining, 0, 0)
-        return LimitState(limit, used, 0, SLOT_RETRY_NS if limit.maximum > 0 else NEVER_NS, 0)
+        used, _ = self._keys.get(limit.key, (0, limit))
+        wait = 0 if used < limit.maximum else SLOT_RETRY_NS if limit.maximum > 0 else NEVER_NS
+        return LimitState(limit, used, max(0, limit.maximum - used), wait, 0)
 
     def start(self, limit: Limit, _reserve: int, _now: int) -> None:
         """Take a slot."""
-        key = limit.key
-        self._in_use[key] = self._in_use.get(key, 0) + 1
-        self._limits[key] = limit
+        used, _ = self._keys.get(limit.key, (0, limit))
+        self._keys[limit.key] = used + 1, limit
 
     def end(self, limit: Limit, _reserved: int) -> None:
         """Give a slot back."""
-        key = limit.key
-        left = self._in_use[key] - 1
-        if left:
-            self._in_use[key] = left
-        else:
-            del self._in_use[key], self._limits[key]
+        used, latest = self._keys.pop(limit.key)
+        if used > 1:
+            self._keys[limit.key] = used - 1, latest
 
     def charge(self, limit: Limit, amount: int, now: int) -> None:
         """Slots cost nothing."""
@@ -54,8 +47,8 @@ class Slots:
         """A key is forgotten with its last slot, not by time."""
 
     def states(self, now: int) -> Iterator[LimitState]:
-        """The state of each key, the newest key first."""
-        for limit in reversed(self._limits.values()):
+        """The state of each key, the one used last first."""
+        for _, limit in reversed(self._keys.values()):
             yield self.state(limit, 0, now)
 
 

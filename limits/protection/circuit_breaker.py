@@ -223,6 +223,6 @@ def outcome_of(ending: Ending) -> CallOutcome:
         return CallOutcome.FAILURE if overloaded else CallOutcome.UNKNOWN
     if reason is EndReason.COMPLETED:
         return CallOutcome.SUCCESS
-    if reason is EndReason.UPSTREAM_ERROR and status is not None and status < FIRST_SERVER_ERROR:
-        return CallOutcome.UNKNOWN if status == TOO_MANY_REQUESTS else CallOutcome.SUCCESS
+    if reason is EndReason.UPSTREAM_ERROR and status is not None:
+        return outcome_of_status(status)
     return CallOutcome.UNKNOWN
