@@ -29,6 +29,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from functools import lru_cache
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, unquote
@@ -185,28 +186,26 @@ class KnownSecrets:
         secrets: Of any length; those shorter than `MIN_SECRET` characters are not looked for.
     """
 
-    def __init__(self, secrets: Iterable[str] = (), _known: KnownSecrets | None = None) -> None:
-        self._spellings = {
-            spelling for secret in secrets if len(secret) >= MIN_SECRET for spelling in _spellings(secret)
-        }
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._spellings: frozenset[str] = frozenset()
         # Nothing is to be done where not even a beginning occurs, and keys of one vendor often begin alike.
-        self._beginnings = {spelling[:MIN_SECRET].encode() for spelling in self._spellings}
-        if _known is not None:
-            self._spellings |= _known._spellings  # noqa: SLF001 - of its own class
-            self._beginnings |= _known._beginnings  # noqa: SLF001
+        self._beginnings: frozenset[bytes] = frozenset()
+        self.learn(secrets)
 
     def __repr__(self) -> str:
         return f"KnownSecrets({len(self._spellings)})"
 
     def learn(self, secrets: Iterable[str]) -> None:
         """Look for these as well from now on. What was known stays: a key that is no more in use is still a secret."""
-        learned = KnownSecrets(secrets)
-        self._spellings = self._spellings | learned._spellings
-        self._beginnings = self._beginnings | learned._beginnings
+        learned = {spelling for secret in secrets if len(secret) >= MIN_SECRET for spelling in _spellings(secret)}
+        self._spellings |= learned
+        self._beginnings |= {spelling[:MIN_SECRET].encode() for spelling in learned}
 
     def together_with(self, secrets: Iterable[str]) -> KnownSecrets:
         """Return these and further ones, such as what one request carries."""
-        return KnownSecrets(secrets, self)
+        together = copy(self)
+        together.learn(secrets)
+        return together
 
     def hide(self, value: T) -> T:
         """Return a text, or a record or value of JSON with every text in it, without any of the secrets.
