@@ -1,4 +1,4 @@
-"""What counts each kind of limit: slots, and the windows and budgets of each length and period, made when they are needed."""
+"""What counts each kind of limit: slots, and the windows and budgets of each length and period."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 from limits.budgets import Budgets
-from limits.limit import NEVER_NS, SLOT_RETRY_NS, BudgetPeriod, Limit, LimitKind, LimitState
+from limits.limit import NEVER_NS, SLOT_RETRY_NS, Limit, LimitKind, LimitState
 from limits.windows import RateWindow, TokenWindow
 
 
@@ -60,42 +60,17 @@ Counter: TypeAlias = Slots | RateWindow | TokenWindow | Budgets
 """What one kind of limit uses, of all keys with the same window or period."""
 
 
-class Counters:
-    """Makes them when they are first needed. `wall_ns` is nanoseconds since 1970."""
-
-    def __init__(self, wall_ns: Callable[[], int]) -> None:
-        self._wall_ns = wall_ns
-        self._counters: dict[tuple[LimitKind, int, BudgetPeriod, str], Counter] = {}
-
-    def __iter__(self) -> Iterator[Counter]:
-        """Each of them."""
-        return iter(self._counters.values())
-
-    def of(self, limit: Limit) -> Counter:
-        """The one of a limit. It is the same for as long as a key is kept in it."""
-        name = limit.kind, limit.window_ns, limit.period, limit.zone
-        counter = self._counters.get(name)
-        if counter is None:
-            counter = self._counters[name] = self._make(limit)
-        return counter
-
-    def drop_idle(self, now: int) -> None:
-        """Forget those without keys, such as the window of a limit that was changed."""
-        for name, counter in list(self._counters.items()):
-            counter.forget(now)
-            if not counter:
-                del self._counters[name]
-
-    def _make(self, limit: Limit) -> Counter:
-        match limit.kind:
-            case LimitKind.CONCURRENCY:
-                return Slots()
-            case LimitKind.RATE:
-                return RateWindow(limit.window_ns)
-            case LimitKind.TOKENS:
-                return TokenWindow(limit.window_ns)
-            case LimitKind.BUDGET:
-                return Budgets(limit.period, limit.zone, self._wall_ns)
+def make_counter(limit: Limit, wall_ns: Callable[[], int]) -> Counter:
+    """Make what counts a limit, and all others of its kind and window or period. `wall_ns` is nanoseconds since 1970."""
+    match limit.kind:
+        case LimitKind.CONCURRENCY:
+            return Slots()
+        case LimitKind.RATE:
+            return RateWindow(limit.window_ns)
+        case LimitKind.TOKENS:
+            return TokenWindow(limit.window_ns)
+        case LimitKind.BUDGET:
+            return Budgets(limit.period, limit.zone, wall_ns)
 
 
 def once(counted: Sequence[tuple[Counter, Limit]]) -> Sequence[tuple[Counter, Limit]]:

@@ -10,8 +10,8 @@ from itertools import chain, islice
 from msgspec import Struct
 
 from limits.budgets import Budgets
-from limits.counters import BUDGET, TOKENS, Counter, Counters, once, reported_of
-from limits.limit import NOTHING, Amounts, Decision, Limit, LimitState
+from limits.counters import BUDGET, TOKENS, Counter, make_counter, once, reported_of
+from limits.limit import NOTHING, Amounts, BudgetPeriod, Decision, Limit, LimitKind, LimitState
 
 KEYS_LOOKED_AT = 1000
 """Keys of a kind and window among which the busiest are searched. Bounded, so that the search delays no request."""
@@ -42,8 +42,8 @@ class Limiter:
         self._now_ns = now_ns
         self._latest = now_ns()
         self._sweep_at = self._latest + SWEEP_NS
-        self._counters = Counters(wall_ns)
-        self._counter_of = self._counters.of
+        self._wall_ns = wall_ns
+        self._counters: dict[tuple[LimitKind, int, BudgetPeriod, str], Counter] = {}
         self._tickets: dict[int, _Ticket] = {}
         self._last_ticket = 0
 
@@ -134,7 +134,7 @@ class Limiter:
         """
         now = self._now()
         by_rule: dict[str, list[LimitState]] = {}
-        for counter in self._counters:
+        for counter in self._counters.values():
             for state in islice(counter.states(now), KEYS_LOOKED_AT):
                 by_rule.setdefault(state.limit.rule, []).append(state)
         return tuple(
@@ -149,8 +149,19 @@ class Limiter:
             self._latest = now
             if now >= self._sweep_at:
                 self._sweep_at = now + SWEEP_NS
-                self._counters.drop_idle(now)
+                for name, counter in list(self._counters.items()):
+                    counter.forget(now)
+                    if not counter:
+                        del self._counters[name]
         return self._latest
+
+    def _counter_of(self, limit: Limit) -> Counter:
+        """What counts a limit: the same for as long as a key is kept in it."""
+        name = limit.kind, limit.window_ns, limit.period, limit.zone
+        counter = self._counters.get(name)
+        if counter is None:
+            counter = self._counters[name] = make_counter(limit, self._wall_ns)
+        return counter
 
     def _count(self, admitted: Sequence[tuple[Counter, Limit]], reserve: Amounts, now: int) -> int:
         """Count a request once in each counter, and reserve there if one of its limits reserves."""
