@@ -44,9 +44,8 @@ class Launch(NamedTuple):
 
 
 class CodingAgent(NamedTuple):
-    """An agent: its program, the usual name of its provider, and what starts it with a base URL, a token and tags."""
+    """The usual name of an agent's provider, and what starts it with a base URL, a token and tags."""
 
-    program: str
     provider: str
     prepare: Callable[[str, str, str], Launch]
 
@@ -93,12 +92,12 @@ def _opencode(base: str, token: str, tags: str) -> Launch:
 
 
 AGENTS: Final[Mapping[str, CodingAgent]] = {
-    "claude": CodingAgent("claude", "anthropic", _claude),
-    "codex": CodingAgent("codex", "openai", _codex),
-    "gemini": CodingAgent("gemini", "gemini", _gemini),
-    "opencode": CodingAgent("opencode", "anthropic", _opencode),
+    "claude": CodingAgent("anthropic", _claude),
+    "codex": CodingAgent("openai", _codex),
+    "gemini": CodingAgent("gemini", _gemini),
+    "opencode": CodingAgent("anthropic", _opencode),
 }
-"""Each agent by its name."""
+"""Each agent by its name, which is that of its program."""
 
 
 @click.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -130,11 +129,11 @@ def run(
     base = f"{address}/api/v2/aibridge/{provider or started.provider}"
     if prints:
         token = f"$({COMMAND} login --print-token {address})"
-        click.echo("\n".join(_shell(started.program, started.prepare(base, token, made), token, arguments)))
+        click.echo("\n".join(_shell(agent, started.prepare(base, token, made), token, arguments)))
         return
-    program = shutil.which(started.program)
+    program = shutil.which(agent)
     if program is None:
-        raise click.ClickException(f"there is no program {started.program} on this machine: install it first")
+        raise click.ClickException(f"there is no program {agent} on this machine: install it first")
     token = os.environ.get(TOKEN_VARIABLE) or _token(address, browser=not no_browser)
     began = time.time()
     status = _start(program, started.prepare(base, token, made), arguments)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Annotated, Any, Literal, Protocol, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -84,13 +84,7 @@ async def get_interception(ask: Ask, id_: Annotated[UUID, doc("The id of the int
     return sight.resource_of(document, await ask.bridge.identities.users_by_id([document["initiator_id"]]))
 
 
-class Row(Protocol):
-    """A resource that has an id."""
-
-    id: UUID
-
-
-MakeRow: TypeAlias = Callable[[Mapping[str, Any], Mapping[UUID, User]], Row]
+MakeRow: TypeAlias = Callable[[Mapping[str, Any], Mapping[UUID, User]], msgspec.Struct]
 MakePage: TypeAlias = Callable[[UUID | None], msgspec.Struct]
 Complete: TypeAlias = Callable[[Sequence[Mapping[str, Any]], Sequence[Any]], Awaitable[None]]
 """Adds to rows what takes long to find in their documents."""
@@ -119,22 +113,16 @@ async def page_of(
     """
     yield around_list(make_page(None))[0]
     last = None
-    async for piece, id_ in _rows_of(ask, rows, make_row, complete):
+    async for piece, id_ in rows_of(ask, rows, make_row, complete):
         yield piece
         last = id_
     yield around_list(make_page(last if rows.is_cut else None))[1]
 
 
-async def rows_of(ask: Ask, rows: Rows, make_row: MakeRow) -> AsyncGenerator[bytes, None]:
-    """Make rows with commas between them, piece by piece; raises as `page_of`."""
-    async for piece, _ in _rows_of(ask, rows, make_row, None):
-        yield piece
-
-
-async def _rows_of(
-    ask: Ask, rows: Rows, make_row: MakeRow, complete: Complete | None
+async def rows_of(
+    ask: Ask, rows: Rows, make_row: MakeRow, complete: Complete | None = None
 ) -> AsyncGenerator[tuple[bytes, UUID], None]:
-    """Make rows, some at a time, each time with the id of the last one."""
+    """Make rows with commas between them, some at a time, each time with the id of the last one; raises as `page_of`."""
     users: dict[UUID, User] = {}
     comma = b""
     for chunk in rows.take(PIECE_BYTES):
@@ -143,7 +131,7 @@ async def _rows_of(
         made = [make_row(document, users) for document in chunk]
         if complete is not None:
             await complete(chunk, made)
-        yield comma + b",".join(map(msgspec.json.encode, made)), made[-1].id
+        yield comma + b",".join(map(msgspec.json.encode, made)), chunk[-1]["_id"]
         comma = b","
 
 

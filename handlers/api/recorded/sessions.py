@@ -151,7 +151,7 @@ async def _with_threads(
         times = format_time(first["started_at"]), format_time(thread.last_active_at)
         begin, end = around_list(resources.Thread(first["_id"], *times, thread.more, []))
         yield b"," * bool(number) + begin
-        async for piece in rows_of(ask, thread.interceptions, sight.resource_of):
+        async for piece, _ in rows_of(ask, thread.interceptions, sight.resource_of):
             yield piece
         yield end
     yield tail

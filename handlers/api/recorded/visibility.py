@@ -116,7 +116,10 @@ class Sight:
                 raise ValidationProblem(INVALID_SEARCH, validations=[("q", CREDENTIAL_AS_WORD)])
             if not self.shows_texts:
                 raise Problem(403, NOT_FOR_READERS)
-            self._note_search(search.only("user"), asked.only("user"))
+            initiator_id, me = search.only("user"), self._ask.user
+            if me.role.sees_everyone and initiator_id != me.id:
+                subject = None if initiator_id is None else (initiator_id, asked.only("user") or "")
+                self._ask.bridge.access.searched(self._ask.client_ip, self._ask.identity, subject)
         return CallQuery(search, search.filter(), self._ask.visible_to, self._ask.user.id)
 
     async def session_search(self, q: str) -> SessionSearch:
@@ -134,13 +137,6 @@ class Sight:
         of_calls = query._replace(search=calls, conditions=calls.filter())
         found = await self._ask.bridge.search.sessions(of_calls)
         return SessionSearch({**conditions, "_id": {"$in": found.ids}}, found.is_exact)
-
-    def _note_search(self, initiator_id: UUID | None, name: str | None) -> None:
-        me = self._ask.user
-        if not me.role.sees_everyone or initiator_id == me.id:
-            return
-        subject = None if initiator_id is None else (initiator_id, name or "")
-        self._ask.bridge.access.searched(self._ask.client_ip, self._ask.identity, subject)
 
     async def resolved(self, search: Search) -> Search:
         """Return the search with ids instead of names of users, groups and tokens.
