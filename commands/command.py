@@ -13,8 +13,7 @@ import click
 
 from commands.servers import warning
 from resources.prices import read_day_or_time
-from settings import Settings, SettingsCommand, declared, settings_of
-from settings.declarations import DATABASE
+from settings import Settings, settings_of
 from storage.accounts.identities import Identities
 from storage.accounts.users import IdentityError, milliseconds
 from storage.mongo.database import Database, DatabaseUnavailableError
@@ -22,7 +21,6 @@ from storage.mongo.embedded import EmbeddedMongoDB, EmbeddedUnavailableError, ru
 from storage.queries.paging import UnknownCursorError
 
 T = TypeVar("T")
-Command = Callable[..., None]
 
 
 class _Time(click.ParamType[datetime]):
@@ -85,12 +83,3 @@ def identities_of(database: Database) -> Identities:
 def now() -> datetime:
     """The time, in UTC, in the whole milliseconds that MongoDB keeps."""
     return milliseconds(datetime.now(UTC))
-
-
-def command(group: click.Group, name: str) -> Callable[[Command], click.Command]:
-    """A command that takes the flags of the database."""
-
-    def decorate(function: Command) -> click.Command:
-        return group.command(name, cls=SettingsCommand, params=[*declared(DATABASE)])(function)
-
-    return decorate

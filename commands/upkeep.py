@@ -6,7 +6,7 @@ from datetime import datetime
 
 import click
 
-from commands.command import TIME, command, identities_of, now, run
+from commands.command import TIME, identities_of, now, run
 from commands.servers import chosen_database, running_servers
 from installation import COMMAND
 from settings import SettingsCommand, declared, settings_of
@@ -42,7 +42,7 @@ def demo() -> None:
     """Fill in a company to look around in, in a database of its own, and remove it again."""
 
 
-@command(demo, "fill")
+@demo.command("fill", cls=SettingsCommand, params=[*declared(DATABASE)])
 @click.option("--days", type=click.IntRange(1, DAYS), default=DAYS, show_default=True, help="Days of calls.")
 def fill(days: int) -> None:
     """Fill it in, in the place of the one that is there. Owners see it at /demo-company/ of the bridge."""
@@ -59,7 +59,7 @@ def fill(days: int) -> None:
     click.echo(f"The demo company is there: {run(work):,} calls. Remove it with: {COMMAND} demo remove")
 
 
-@command(demo, "remove")
+@demo.command("remove", cls=SettingsCommand, params=[*declared(DATABASE)])
 def remove() -> None:
     """Remove all of it."""
     run(lambda database: DemoStore(database, now=now).remove())
