@@ -66,12 +66,6 @@ class Reconciled(Struct, frozen=True):
     reason: Annotated[str, doc("Why the two may differ; empty if they agree.")]
 
 
-def _cells(row: Reconciled) -> tuple[object, ...]:
-    sides = (row.recorded, row.reported, row.difference)
-    figures = (*(one.tokens for one in sides), *(one.cost_usd for one in sides))
-    return (row.day, row.model, *figures, row.verdict, row.reason)
-
-
 class Reconciliation(Struct, frozen=True):
     """The result of a comparison: a row for each day and model, in order."""
 
@@ -93,7 +87,12 @@ class Reconciliation(Struct, frozen=True):
         sides = ("recorded", "reported", "difference")
         figures = [f"{side}_{figure}" for figure in ("tokens", "usd") for side in sides]
         head = ("day", "model", *figures, "verdict", "reason")
-        return write_csv([head, *(_cells(row) for row in self.results)])
+        rows = [head]
+        for row in self.results:
+            each = [getattr(row, side) for side in sides]
+            cells = (*(one.tokens for one in each), *(one.cost_usd for one in each))
+            rows.append((row.day, row.model, *cells, row.verdict, row.reason))
+        return write_csv(rows)
 
 
 class _Side(Struct):
@@ -131,21 +130,17 @@ def reconcile(recorded: Sequence[RecordedDay], reported: Sequence[Reported], tod
     """
     sides: dict[tuple[date, str], _Side] = {}
     for one in recorded:
-        _add_recorded(sides, one)
+        side = _side(sides, one.day, one.model)
+        side.recorded += ReportedTokens(*one.tokens)
+        side.late += ReportedTokens(*one.late)
+        side.recorded_usd += one.usd
+        side.calls += one.calls
+        side.unpriced += one.unpriced
     for line in reported:
         _add_reported(sides, line)
     names = _names(recorded, reported)
     compared = [_compare(sides, side, names[side.key], today) for side in sides.values()]
     return sorted(compared, key=lambda row: (row.day, row.model))
-
-
-def _add_recorded(sides: dict[tuple[date, str], _Side], one: RecordedDay) -> None:
-    side = _side(sides, one.day, one.model)
-    side.recorded += ReportedTokens(*one.tokens)
-    side.late += ReportedTokens(*one.late)
-    side.recorded_usd += one.usd
-    side.calls += one.calls
-    side.unpriced += one.unpriced
 
 
 def _add_reported(sides: dict[tuple[date, str], _Side], line: Reported) -> None:
