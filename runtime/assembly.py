@@ -63,7 +63,6 @@ from storage.queries.sessions import Sessions
 from storage.recording.client_events import ClientEvents
 from storage.recording.left_calls import WATCH_SECONDS, end_what_is_left
 from storage.recording.outbox.writer import adopt
-from storage.recording.recorder import Recorder
 from storage.recording.text_retention import PASS_SECONDS, remove_due
 from storage.search.find import SearchIndex
 from storage.search.writing import add_entries, remove_entries
@@ -117,7 +116,11 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
     secrets = known_secrets(settings)
     managed = managed_providers(database, settings, now)
     followed = await follow_providers(settings, managed, routing, secrets, recorder.prices.set_providers)
-    prices = await follow_prices(database, recorder)
+    store = PriceStore(database, now=now)
+    prices: Followed[KeptPrices] = Followed(
+        store.read, lambda kept: recorder.prices.set_own(kept.prices), version=store.version, now=now
+    )
+    await prices.try_refresh()
     upstream = process.closing(make_client(settings))
     trace = open_traces(settings, process.id, process.stack)
     session_times = SessionTimes(settings.session_idle_timeout, settings.session_lifetime)
@@ -254,14 +257,6 @@ def open_admission(process: Process, membership: Membership) -> tuple[OverloadPr
     if cluster is not None:
         process.closing(cluster).open()
     return overload, cluster
-
-
-async def follow_prices(database: Database, recorder: Recorder) -> Followed[KeptPrices]:
-    """Read the own prices, if the database is available; a job follows them from then on."""
-    store = PriceStore(database, now=now)
-    followed = Followed(store.read, lambda kept: recorder.prices.set_own(kept.prices), version=store.version, now=now)
-    await followed.try_refresh()
-    return followed
 
 
 def open_traces(settings: Settings, instance_id: UUID, stack: AsyncExitStack) -> TimerFactory | None:

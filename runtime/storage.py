@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from pathlib import Path
 from time import monotonic
 from uuid import UUID
 
@@ -61,13 +60,19 @@ async def open_recorder(process: Process, providers: list[Provider]) -> Recorder
     Raises:
         SpoolOpenError: another server has it open, or the data-dir is unusable.
     """
+    settings, folder = process.settings, process.spool_folder
+    try:
+        spool = Spool(folder) if settings.workers == 1 else claim_numbered(folder)
+    except OSError as error:
+        reason = f"{error.strerror}: {error.filename}"
+        raise SpoolOpenError(f"the data-dir {settings.data_dir} cannot be used: {reason}") from error
     recorder = Recorder(
         process.database,
         instance_id=process.id,
-        strict=process.settings.record_policy is RecordPolicy.STRICT,
-        spool=open_spool(process.spool_folder, process.settings),
+        strict=settings.record_policy is RecordPolicy.STRICT,
+        spool=spool,
         now=now,
-        texts=Texts(next(iter(process.settings.encryption_keys), b"")),
+        texts=Texts(next(iter(settings.encryption_keys), b"")),
         prices=Prices({provider.name: (provider.preset.prices, provider.base_url) for provider in providers}),
     )
     process.stack.push_async_callback(recorder.close, FLUSH_SECONDS)
@@ -75,16 +80,3 @@ async def open_recorder(process: Process, providers: list[Provider]) -> Recorder
     watch("recorder_queue_length", "Records that wait in memory.", lambda: recorder.queue_length)
     watch("recorder_spooled_records", "Records that wait in the spool alone.", lambda: recorder.outbox.spool.records)
     return recorder
-
-
-def open_spool(folder: Path, settings: Settings) -> Spool:
-    """Open the spool of this process in the data-dir, which is made if missing.
-
-    Raises:
-        SpoolOpenError: another server has it open, or the data-dir is unusable.
-    """
-    try:
-        return Spool(folder) if settings.workers == 1 else claim_numbered(folder)
-    except OSError as error:
-        reason = f"{error.strerror}: {error.filename}"
-        raise SpoolOpenError(f"the data-dir {settings.data_dir} cannot be used: {reason}") from error
