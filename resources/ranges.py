@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
 from typing import Final
 
-from storage.queries.filters.named_ranges import ALLOWED, NamedRange, named_range, read_zone
+from storage.queries.filters.named_ranges import ALLOWED, read_zone
 
 NOT_AFTER: Final = "must be after from"
 OUT_OF_RANGE: Final = "is out of range"
@@ -50,20 +50,3 @@ def zone_of(tz: str, problems: Problems) -> tzinfo:
     except ValueError as error:
         problems.append(("tz", str(error)))
         return UTC
-
-
-def range_named(name: str, zone: tzinfo, problems: Problems, *, now: datetime, beside: bool) -> NamedRange | None:
-    """Return the range of a name as it is `now`; None where it is not given, or is none, which becomes a problem.
-
-    So does one that is given beside `from` or `to`, which `beside` says.
-    """
-    if not name:
-        return None
-    if beside:
-        problems.append(("range", NOT_BESIDE))
-        return None
-    try:
-        return named_range(name, zone, now)
-    except ValueError as error:
-        problems.append(("range", str(error)))
-        return None

@@ -14,9 +14,9 @@ from msgspec import Meta, Struct, UnsetType, structs
 from handlers.problems import ValidationProblem
 from resources.bodies import NOT_A_SWITCH, ONLY_ONCE, Readers, one_of
 from resources.fields import doc
-from resources.ranges import NOT_AFTER, RANGE, ZONE, Problems, range_named, range_of, zone_of
+from resources.ranges import NOT_AFTER, NOT_BESIDE, RANGE, ZONE, Problems, range_of, zone_of
 from storage.queries.filters.keys import parse_timestamp
-from storage.queries.filters.named_ranges import NamedRange
+from storage.queries.filters.named_ranges import NamedRange, named_range
 
 MAX_LIMIT: Final = 1000
 MAX_OFFSET: Final = 2**31 - 1
@@ -97,8 +97,15 @@ class Ranged(Query, frozen=True):
         return start, end, named is not None and named.is_length
 
     def _named(self, now: datetime, problems: Problems) -> NamedRange | None:
-        zone, beside = zone_of(self.tz, problems), bool(self.from_ or self.to)
-        return range_named(self.range_, zone, problems, now=now, beside=beside)
+        zone = zone_of(self.tz, problems)
+        if self.range_ and (self.from_ or self.to):
+            problems.append(("range", NOT_BESIDE))
+        elif self.range_:
+            try:
+                return named_range(self.range_, zone, now)
+            except ValueError as error:
+                problems.append(("range", str(error)))
+        return None
 
 
 class _NumberError(ValueError):
