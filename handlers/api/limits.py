@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from contextlib import suppress
 from uuid import UUID
 
-from handlers.bridge import Bridge
 from handlers.limits_state import scope_of_limits, state_of_limits
 from handlers.operations.operation import READERS, Ask, operation
 from intercept.ids import format_id
@@ -24,19 +23,14 @@ async def get_limits(ask: Ask) -> resources.Limits:
     bridge = ask.bridge
     overload, cluster, workers = bridge.overload, bridge.cluster, bridge.workers
     usage, now = await overload.usage(MAX_KEYS), bridge.now()
-    names = await _usernames(bridge, {*usage.users, *usage.user_rates, *usage.user_tokens, *usage.user_budgets})
+    ids = {*usage.users, *usage.user_rates, *usage.user_tokens, *usage.user_budgets}
+    names = {}
+    with suppress(DatabaseUnavailableError):
+        users = await bridge.identities.users_by_id(map(UUID, ids))
+        names = {format_id(id_): user.username for id_, user in users.items()}
     return resources.Limits(
         scope=scope_of_limits(cluster, workers),
         state=state_of_limits(cluster, workers),
         at=format_time(now),
         limits=resources.limit_usages(overload.settings, usage, now, names),
     )
-
-
-async def _usernames(bridge: Bridge, ids: Iterable[str]) -> dict[str, str]:
-    """Names of users by their ids; none while the database is unavailable."""
-    try:
-        users = await bridge.identities.users_by_id(map(UUID, ids))
-    except DatabaseUnavailableError:
-        return {}
-    return {format_id(id_): user.username for id_, user in users.items()}

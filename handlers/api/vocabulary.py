@@ -19,37 +19,6 @@ from storage.queries.filters.search_language import SEARCH_KEYS
 from storage.queries.questions.question import OF_SUBJECT, Counted, Dimension
 from upstream.providers.presets import ProviderType
 
-ROLES: Final[Mapping[Role, str]] = {
-    Role.MEMBER: "sees their own calls",
-    Role.READER: "sees everybody's figures, no prompts",
-    Role.AUDITOR: "sees everybody's",
-    Role.OWNER: "sees everybody's and changes users",
-}
-PROVIDER_TYPES: Final[Mapping[ProviderType, str]] = {
-    ProviderType.OPENAI: "OpenAI",
-    ProviderType.ANTHROPIC: "Anthropic",
-    ProviderType.GEMINI: "Gemini",
-    ProviderType.VERTEX: "Vertex AI",
-    ProviderType.AZURE: "Azure OpenAI",
-    ProviderType.FOUNDRY: "Foundry",
-    ProviderType.OPENROUTER: "OpenRouter",
-    ProviderType.COPILOT: "GitHub Copilot",
-    ProviderType.CHATGPT: "ChatGPT",
-    ProviderType.OLLAMA: "Ollama",
-    ProviderType.VLLM: "vLLM",
-    ProviderType.OPENAI_COMPATIBLE: "OpenAI-compatible server",
-    ProviderType.BEDROCK: "Amazon Bedrock",
-    ProviderType.BEDROCK_MANTLE: "Bedrock Mantle",
-    ProviderType.CLAUDE_AWS: "Claude on AWS",
-}
-ALERTS: Final[Mapping[AlertType, str]] = {
-    AlertType.BUDGET_THRESHOLD: "50, 80 or 100 % of a budget are used",
-    AlertType.BUDGET_FORECAST: "a budget of a week or a month will be used up before its end",
-    AlertType.KEY_REFUSED: "a provider refuses a key",
-    AlertType.CIRCUIT_OPEN: "a circuit is open",
-    AlertType.OWNER_ADDED: "somebody became an owner",
-    AlertType.WEEKLY_DIGEST: "each Monday: what calls of the week cost",
-}
 VALUES: Final[Mapping[str, tuple[str, ...]]] = {
     "user": ("me",),
     "provider": ("openai", "anthropic", "demo"),
@@ -97,44 +66,6 @@ DIMENSIONS: Final[Mapping[Dimension, tuple[str, str, str]]] = {
 """What each is called, and the keys that find the calls and sessions, and the refusals, of a group."""
 
 _OF_TOKEN: Final = "{whose} token [“{name}” ]({token_id})"  # noqa: S105 - a sentence
-ACTIONS: Final[Mapping[Action, str]] = {
-    Action.USER_ADDED: "added {subject} as {role}[, named “{name}”]",
-    Action.USER_CHANGED: "changed {subject}:[ from {role_before} to {role},][ named “{name}” instead of “{name_before}”,]",
-    Action.USER_REMOVED: "removed {subject} and revoked {revoked_tokens:token}",
-    Action.USER_LINKED: "linked {subject} to who signs in at {issuer}",
-    Action.GROUP_ADDED: "added the group {group}[, named “{name}”]",
-    Action.GROUP_CHANGED: "changed the group {group}:[ it was {group_before},]"
-    "[ named “{name}” instead of “{name_before}”,]",
-    Action.GROUP_REMOVED: "removed the group {group}, which had {members:member}, and revoked {revoked_tokens:token}",
-    Action.MEMBER_ADDED: "added {subject} to the group {group}",
-    Action.MEMBER_REMOVED: "removed {subject} from the group {group}",
-    Action.TOKEN_CREATED: f"created {_OF_TOKEN}, which [expires {{expires_at:time}}|never expires]",
-    Action.TOKEN_REPLACED: f"replaced {_OF_TOKEN} by {{replaced_by}}; it expires {{expires_at:time}}",
-    Action.TOKEN_REVOKED: f"revoked {_OF_TOKEN}",
-    Action.POLICY_CHANGED: "changed the policy of {policy}",
-    Action.POLICY_REMOVED: "removed the policy of {policy}",
-    Action.AUTHENTICATION_FAILED: "was not authenticated{times}: {reason:words} ({plane:words})",
-    Action.ACCESS_DENIED: "was refused{times}: {message} ({plane:words})",
-    Action.SIGNED_IN: "signed in{times}",
-    Action.SESSION_ENDED: "ended a session of {subject}[, who had signed in with token {token_id}]",
-    Action.LINK_CREATED: "made a link that signs {subject} in once",
-    Action.CALLS_READ: "read {count:call} of {subject} ({way})",
-    Action.CALLS_SEARCHED: "searched what {subject} wrote{times}",
-    Action.PROVIDER_ADDED: "added the provider {provider}",
-    Action.PROVIDER_CHANGED: "changed the provider {provider}:[ {changes}]",
-    Action.PROVIDER_REMOVED: "removed the provider {provider}",
-    Action.PRICES_CHANGED: "changed own prices: {prices_added:price} came, {prices_removed:price} went",
-    Action.WEBHOOK_ADDED: "added the webhook {webhook_id}",
-    Action.WEBHOOK_CHANGED: "changed the webhook {webhook_id}: {changes}",
-    Action.WEBHOOK_REMOVED: "removed the webhook {webhook_id}",
-    Action.VIEW_ADDED: "saved the view “{name}”",
-    Action.VIEW_CHANGED: "changed {whose} view “{name}”: {changes}[; it was “{name_before}”]",
-    Action.VIEW_REMOVED: "removed {whose} view “{name}”",
-    Action.RECOST_REQUESTED: "had calls from {start:time} until {end:time} priced again",
-    Action.RECOST_CANCELLED: "stopped calls from being priced again",
-    Action.DEMO_FILLED: "had the demo company filled in",
-    Action.DEMO_REMOVED: "removed the demo company",
-}
 
 
 class TitledWord(Struct):
@@ -187,9 +118,37 @@ class Vocabulary(Struct):
 VOCABULARY: Final = Vocabulary(
     rules={rule: RuleWord(title, meaning, list(statuses)) for rule, (title, statuses, meaning) in RULES.items()},
     ends={reason: TitledWord(*said) for reason, said in ENDS.items()},
-    roles=dict(ROLES),
-    provider_types=dict(PROVIDER_TYPES),
-    alerts=dict(ALERTS),
+    roles={
+        Role.MEMBER: "sees their own calls",
+        Role.READER: "sees everybody's figures, no prompts",
+        Role.AUDITOR: "sees everybody's",
+        Role.OWNER: "sees everybody's and changes users",
+    },
+    provider_types={
+        ProviderType.OPENAI: "OpenAI",
+        ProviderType.ANTHROPIC: "Anthropic",
+        ProviderType.GEMINI: "Gemini",
+        ProviderType.VERTEX: "Vertex AI",
+        ProviderType.AZURE: "Azure OpenAI",
+        ProviderType.FOUNDRY: "Foundry",
+        ProviderType.OPENROUTER: "OpenRouter",
+        ProviderType.COPILOT: "GitHub Copilot",
+        ProviderType.CHATGPT: "ChatGPT",
+        ProviderType.OLLAMA: "Ollama",
+        ProviderType.VLLM: "vLLM",
+        ProviderType.OPENAI_COMPATIBLE: "OpenAI-compatible server",
+        ProviderType.BEDROCK: "Amazon Bedrock",
+        ProviderType.BEDROCK_MANTLE: "Bedrock Mantle",
+        ProviderType.CLAUDE_AWS: "Claude on AWS",
+    },
+    alerts={
+        AlertType.BUDGET_THRESHOLD: "50, 80 or 100 % of a budget are used",
+        AlertType.BUDGET_FORECAST: "a budget of a week or a month will be used up before its end",
+        AlertType.KEY_REFUSED: "a provider refuses a key",
+        AlertType.CIRCUIT_OPEN: "a circuit is open",
+        AlertType.OWNER_ADDED: "somebody became an owner",
+        AlertType.WEEKLY_DIGEST: "each Monday: what calls of the week cost",
+    },
     search_keys={key: VALUES.get(key, ()) for key in SEARCH_KEYS},
     dimensions={
         one: DimensionWord(
@@ -202,7 +161,44 @@ VOCABULARY: Final = Vocabulary(
         )
         for one, (title, of_calls, of_refusals) in DIMENSIONS.items()
     },
-    actions=dict(ACTIONS),
+    actions={
+        Action.USER_ADDED: "added {subject} as {role}[, named “{name}”]",
+        Action.USER_CHANGED: "changed {subject}:[ from {role_before} to {role},][ named “{name}” instead of “{name_before}”,]",
+        Action.USER_REMOVED: "removed {subject} and revoked {revoked_tokens:token}",
+        Action.USER_LINKED: "linked {subject} to who signs in at {issuer}",
+        Action.GROUP_ADDED: "added the group {group}[, named “{name}”]",
+        Action.GROUP_CHANGED: "changed the group {group}:[ it was {group_before},]"
+        "[ named “{name}” instead of “{name_before}”,]",
+        Action.GROUP_REMOVED: "removed the group {group}, which had {members:member}, and revoked {revoked_tokens:token}",
+        Action.MEMBER_ADDED: "added {subject} to the group {group}",
+        Action.MEMBER_REMOVED: "removed {subject} from the group {group}",
+        Action.TOKEN_CREATED: f"created {_OF_TOKEN}, which [expires {{expires_at:time}}|never expires]",
+        Action.TOKEN_REPLACED: f"replaced {_OF_TOKEN} by {{replaced_by}}; it expires {{expires_at:time}}",
+        Action.TOKEN_REVOKED: f"revoked {_OF_TOKEN}",
+        Action.POLICY_CHANGED: "changed the policy of {policy}",
+        Action.POLICY_REMOVED: "removed the policy of {policy}",
+        Action.AUTHENTICATION_FAILED: "was not authenticated{times}: {reason:words} ({plane:words})",
+        Action.ACCESS_DENIED: "was refused{times}: {message} ({plane:words})",
+        Action.SIGNED_IN: "signed in{times}",
+        Action.SESSION_ENDED: "ended a session of {subject}[, who had signed in with token {token_id}]",
+        Action.LINK_CREATED: "made a link that signs {subject} in once",
+        Action.CALLS_READ: "read {count:call} of {subject} ({way})",
+        Action.CALLS_SEARCHED: "searched what {subject} wrote{times}",
+        Action.PROVIDER_ADDED: "added the provider {provider}",
+        Action.PROVIDER_CHANGED: "changed the provider {provider}:[ {changes}]",
+        Action.PROVIDER_REMOVED: "removed the provider {provider}",
+        Action.PRICES_CHANGED: "changed own prices: {prices_added:price} came, {prices_removed:price} went",
+        Action.WEBHOOK_ADDED: "added the webhook {webhook_id}",
+        Action.WEBHOOK_CHANGED: "changed the webhook {webhook_id}: {changes}",
+        Action.WEBHOOK_REMOVED: "removed the webhook {webhook_id}",
+        Action.VIEW_ADDED: "saved the view “{name}”",
+        Action.VIEW_CHANGED: "changed {whose} view “{name}”: {changes}[; it was “{name_before}”]",
+        Action.VIEW_REMOVED: "removed {whose} view “{name}”",
+        Action.RECOST_REQUESTED: "had calls from {start:time} until {end:time} priced again",
+        Action.RECOST_CANCELLED: "stopped calls from being priced again",
+        Action.DEMO_FILLED: "had the demo company filled in",
+        Action.DEMO_REMOVED: "removed the demo company",
+    },
 )
 """What this version knows."""
 

@@ -89,12 +89,16 @@ class _OpenIDHandler(BridgeHandler):
             raise Problem(400, NO_HOST)
         return f"{self.scheme}://{host}{CALLBACK}"
 
-    def show(self, view: str) -> None:
-        """Send the browser to a view of the dashboard."""
+    def lead(self, url: str) -> None:
+        """Send the browser to an address."""
         self.set_header("Cache-Control", "no-store")
         self.set_header("Referrer-Policy", "no-referrer")
-        self.set_header("Location", f"/#/{view}")
+        self.set_header("Location", url)
         self.set_status(303)
+
+    def show(self, view: str) -> None:
+        """Send the browser to a view of the dashboard."""
+        self.lead(f"/#/{view}")
 
     def refuse(self, why: str, error: Exception) -> None:
         """Send the browser the reason for no sign-in in one word; the log has the details."""
@@ -123,10 +127,7 @@ class BeginHandler(_OpenIDHandler):
             secure=self.is_secure,
             **FLOW_ATTRIBUTES,
         )
-        self.set_header("Cache-Control", "no-store")
-        self.set_header("Referrer-Policy", "no-referrer")
-        self.set_header("Location", url)
-        self.set_status(303)
+        self.lead(url)
 
 
 class CallbackHandler(_OpenIDHandler):
