@@ -15,7 +15,7 @@ from handlers.api.recorded.visibility import NOT_FOR_READERS, Sight
 from handlers.operations.operation import Ask, Report, operation
 from intercept.times import format_time
 from limits.limit import LimitKind
-from limits.past_calls import MAX_NAMED, LimitName, RefusedCall, ReplayOutcome
+from limits.past_calls import MAX_NAMED, LimitName, RefusedCall
 from limits.policies.policy import Byok, Models, PolicyLimits, SharedLimits, SharedPolicy
 from limits.policies.reading import InvalidPolicyError, read_policy
 from limits.replay import Replay
@@ -149,28 +149,6 @@ class WhatIf(Struct, kw_only=True):
     by: Annotated[list[RefusedOfUser], doc(f"Those that refused most first, at most {MAX_ROWS}.")]
     first_refused: Annotated[list[RefusedOnce], doc(f"At most {MAX_NAMED}.")]
 
-    @classmethod
-    def of(cls, start: datetime, end: datetime, outcome: ReplayOutcome, users: Mapping[UUID, User]) -> Self:
-        """Show the outcome of a replay of the calls in [start, end)."""
-        ranked = sorted(outcome.totals.items(), key=lambda item: -item[1].refused)[:MAX_ROWS]
-        return cls(
-            from_=format_time(start),
-            to=format_time(end),
-            calls=outcome.calls.total(),
-            refused=outcome.refused,
-            by=[
-                RefusedOfUser(
-                    ProposedLimit.of(name),
-                    Initiator.of(user, users),
-                    outcome.calls[user],
-                    totals.refused,
-                    totals.longest_ns / _SECOND_NS if totals.longest_ns else None,
-                )
-                for (name, user), totals in ranked
-            ],
-            first_refused=[RefusedOnce.of(one, users) for one in outcome.first],
-        )
-
 
 def _has_limit(limits: SharedLimits | UnsetType) -> bool:
     parts = (limits.each_member, limits.together) if limits else ()
@@ -219,5 +197,23 @@ async def try_limits(ask: Ask, body: WhatIfBody, report: Report) -> WhatIf:
             if page:
                 at = read_ms(page[-1][0].started_ms)
                 await report((at - start) / (end - start))
-    users = await bridge.identities.users_by_id({user for _, user in replay.outcome.totals})
-    return WhatIf.of(start, end, replay.outcome, users)
+    outcome = replay.outcome
+    users = await bridge.identities.users_by_id({user for _, user in outcome.totals})
+    ranked = sorted(outcome.totals.items(), key=lambda item: -item[1].refused)[:MAX_ROWS]
+    return WhatIf(
+        from_=format_time(start),
+        to=format_time(end),
+        calls=outcome.calls.total(),
+        refused=outcome.refused,
+        by=[
+            RefusedOfUser(
+                ProposedLimit.of(name),
+                Initiator.of(user, users),
+                outcome.calls[user],
+                totals.refused,
+                totals.longest_ns / _SECOND_NS if totals.longest_ns else None,
+            )
+            for (name, user), totals in ranked
+        ],
+        first_refused=[RefusedOnce.of(one, users) for one in outcome.first],
+    )

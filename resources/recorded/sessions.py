@@ -5,11 +5,11 @@ Made of documents, see `storage.derived.sessions.session_documents`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final, Self
 from uuid import UUID
 
-from msgspec import Meta, Struct, structs
+from msgspec import Meta, Struct
 
 from intercept.records import EndReason, Status
 from resources.fields import Count, Initiator, Time, TokenCounts, doc, format_decimal, of_fields
@@ -19,7 +19,6 @@ from resources.recorded.failures import RecordedRefusal
 from resources.recorded.interceptions import Interception, RecordedToolResult
 from resources.recorded.prompt_cache import Cache
 from storage.accounts.users import User
-from storage.derived.sessions.loops import ToolLoop, find_loops
 
 
 class Retries(Struct):
@@ -120,11 +119,6 @@ class SessionDetail(Session):
 
     thread_page: ThreadPage
 
-    @classmethod
-    def with_threads(cls, session: Session, page: ThreadPage) -> Self:
-        """Add a page of threads to a session."""
-        return cls(**structs.asdict(session), thread_page=page)
-
 
 def _row(session: Session | None) -> dict[str, object]:
     return {name: cell for name, cell in flat(Session, session) if name not in _PROMPTS}
@@ -209,11 +203,6 @@ class Loop(Struct):
     times: Count
     interception_ids: Annotated[list[UUID], doc("The calls in it, oldest first.")]
 
-    @classmethod
-    def of(cls, loop: ToolLoop) -> Self:
-        """Show a loop."""
-        return cls(loop.tool, loop.agent_id, len(loop.interception_ids), list(loop.interception_ids))
-
 
 class Timeline(Struct):
     """A session on a time axis."""
@@ -229,30 +218,9 @@ class Timeline(Struct):
     later_session_id: Annotated[UUID | None, doc("The session of the same user after this one.")]
     client_report: Annotated[ClientReport | None, doc("What the client says; null where it says nothing.")]
 
-    @classmethod
-    def of(
-        cls,
-        calls: Sequence[Mapping[str, Any]],
-        more: bool,
-        refusals: Iterable[Mapping[str, Any]],
-        users: Mapping[UUID, User],
-        neighbours: tuple[UUID | None, UUID | None],
-        *,
-        said: ClientSaid,
-    ) -> Self:
-        """Make it of documents, oldest first. `users` has those that are known."""
-        return cls(
-            [TimelineCall.of(call, said) for call in calls],
-            more,
-            _tools(calls),
-            [Loop.of(loop) for loop in find_loops(calls)],
-            [RecordedRefusal.of(row, users) for row in refusals],
-            *neighbours,
-            said.report,
-        )
 
-
-def _tools(calls: Iterable[Mapping[str, Any]]) -> list[ToolFigures]:
+def tool_figures(calls: Iterable[Mapping[str, Any]]) -> list[ToolFigures]:
+    """Add up the tools of calls by their documents, most called first."""
     tools: dict[str, ToolFigures] = {}
     for call in calls:
         for usage in call.get("tool_usages", ()):

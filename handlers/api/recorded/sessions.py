@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from msgspec import Meta
+from msgspec import Meta, structs
 
 from handlers.api.recorded.interceptions import around_list, page_of, rows_of
 from handlers.api.recorded.visibility import NOT_FOR_READERS, Sight
@@ -19,9 +19,11 @@ from resources.fields import doc
 from resources.recorded import sessions as resources
 from resources.recorded.client_reports import ClientSaid
 from resources.recorded.export_formats import CSV_TYPE
+from resources.recorded.failures import RecordedRefusal
 from resources.recorded.interceptions import session_without_texts
 from resources.recorded.sessions import CSV_HEAD, SessionDetail, SessionList, ThreadPage, Timeline, csv_rows
 from storage.accounts.events import Way
+from storage.derived.sessions.loops import find_loops
 from storage.queries.sessions import (
     SessionOrder,
     SessionThread,
@@ -144,7 +146,7 @@ async def _with_threads(
     sight = Sight(ask, Way.SESSION, (("session_id", format_id(session["_id"])),))
     initiators = await ask.bridge.identities.users_by_id([session["initiator_id"]])
     shown = sight.session_resource_of(session, initiators)
-    head, tail = around_list(SessionDetail.with_threads(shown, ThreadPage([], more)))
+    head, tail = around_list(SessionDetail(**structs.asdict(shown), thread_page=ThreadPage([], more)))
     yield head
     for number, thread in enumerate(threads):
         first = next(iter(thread.interceptions))
@@ -170,7 +172,19 @@ async def get_timeline(ask: Ask, id_: Id) -> Timeline:
     tokens = sorted({call["api_key_id"] for call in calls})
     of = session["initiator_id"], tokens, session["started_at"], session["last_active_at"]
     refusals = await refusals_beside(database, *of)
-    neighbours = await neighbours_of(database, session)
+    earlier, later = await neighbours_of(database, session)
     said = ClientSaid(*await client_events_of(database, session))
     users = await ask.bridge.identities.users_by_id([session["initiator_id"]])
-    return Timeline.of(calls, more, refusals, users, neighbours, said=said)
+    return Timeline(
+        calls=[resources.TimelineCall.of(call, said) for call in calls],
+        more=more,
+        tools=resources.tool_figures(calls),
+        loops=[
+            resources.Loop(one.tool, one.agent_id, len(one.interception_ids), list(one.interception_ids))
+            for one in find_loops(calls)
+        ],
+        refusals=[RecordedRefusal.of(row, users) for row in refusals],
+        earlier_session_id=earlier,
+        later_session_id=later,
+        client_report=said.report,
+    )
