@@ -11,7 +11,6 @@ from handlers.timer import ADMISSION, AUTHENTICATION
 from intercept.ids import format_id
 from intercept.refusals import Rule
 from intercept.tags import read_tags
-from limits.policies.effective import Effective
 from limits.protection.mixin import client_key
 from limits.request_limits import Client
 from storage.policies.followed import PoliciesUnknownError
@@ -35,7 +34,7 @@ async def admit(handler: ProxyHandler, *, is_free: bool = False) -> None:
     await _identify(handler)
     read_tags(handler.request.headers)  # raises where they cannot be recorded
     await handler.count_request(client_of(handler, is_free=is_free))
-    check_own_key(handler, handler.policy)
+    check_own_key(handler)
     if declared_length(handler) > handler.max_body_bytes:
         raise body_too_large(handler.max_body_bytes)
 
@@ -57,24 +56,24 @@ async def check_again(handler: ProxyHandler, provider_name: str) -> None:
         raise unavailable
     handler.identity = await handler.authenticate(handler.credentials)
     _find_policies(handler)
-    check_own_key(handler, handler.policy)
+    check_own_key(handler)
 
 
-def check_own_key(handler: ProxyHandler, policy: Effective | None) -> None:
+def check_own_key(handler: ProxyHandler) -> None:
     """Check that an own key may be used, if the client sent one.
 
     Raises:
         Problem: 403, it may not.
     """
-    if handler.credentials.own_key is not None and (denied := deny_own_key(handler, policy)) is not None:
+    if handler.credentials.own_key is not None and (denied := deny_own_key(handler)) is not None:
         raise denied
 
 
-def deny_own_key(handler: ProxyHandler, policy: Effective | None) -> Problem | None:
+def deny_own_key(handler: ProxyHandler) -> Problem | None:
     """The refusal of an own key; None where one may be used."""
     if not handler.bridge.settings.allow_byok:
         return Problem(403, BYOK_DISABLED, rule=Rule.OWN_KEY_NOT_ALLOWED)
-    if policy is not None and (source := policy.denies_own_key) is not None:
+    if handler.policy is not None and (source := handler.policy.denies_own_key) is not None:
         message = BYOK_DENIED.format(source)
         return Problem(403, message, rule=Rule.OWN_KEY_NOT_ALLOWED, policy=str(source))
     return None

@@ -147,7 +147,7 @@ class UpstreamRequest:
         self._query = of_the_whole(handler.request.query) if is_again else handler.request.query
         self._own_key = handler.credentials.own_key
         # Somebody who may bring no key of theirs brings none under another name either.
-        self._drops_keys = deny_own_key(handler, handler.policy) is not None
+        self._drops_keys = deny_own_key(handler) is not None
         if self._drops_keys:
             self._query = without_likely_credentials(self._query)
         self._pool = to.keys

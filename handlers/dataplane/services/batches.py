@@ -127,10 +127,6 @@ class _Results(Teller):
         if len(self._unrecorded) >= RECORDED_TOGETHER:
             await finish(self._record())
 
-    async def wants_rest(self) -> bool:
-        """Always: what a request of the batch has used stands at the end of its line."""
-        return True
-
     async def finish(self) -> bool:
         """Record what is left, after the end of the body; return whether no line was cut."""
         was_cut = self._lines.is_within_line

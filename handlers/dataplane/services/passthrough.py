@@ -34,6 +34,10 @@ OWN_KEY_ONLY = "This needs your own key: with a key of the bridge every user cou
 class Teller(Watcher):
     """Watches a response that tells what an earlier request used."""
 
+    async def wants_rest(self) -> bool:
+        """Always: what was used stands at the end."""
+        return True
+
     async def finish(self) -> bool:
         """Record what it told; return whether it told everything: not where it broke off before."""
         raise NotImplementedError

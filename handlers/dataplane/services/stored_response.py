@@ -82,10 +82,6 @@ class _Fetched(Teller):
         self.call.watch(piece)
         return True
 
-    async def wants_rest(self) -> bool:
-        """Always: what it used stands at its end."""
-        return True
-
     async def finish(self) -> bool:
         """Record the response if it has ended and nobody else has recorded what it used."""
         reading = self.call.reading()

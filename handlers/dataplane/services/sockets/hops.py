@@ -212,13 +212,8 @@ class ClientHop:
         Raises:
             TimeoutError: It did not take it within `STALL_SECONDS`.
         """
-        self.write(message)
-        await self.flush()
-
-    def write(self, message: bytes) -> None:
-        """Send a message without waiting for the client to take it: `flush` does."""
         self.socket.send(message)
-        self._write()
+        await self.flush()
 
     async def flush(self) -> None:
         """Send what is to be sent, as `send` does."""

@@ -171,8 +171,7 @@ class SocketSession:
         while (message := await self._provider.receive()) is not None:
             call, is_end = await self._feed(message)
             if self._over_limit is None:
-                self._client.write(message)
-                await self._client.flush()
+                await self._client.send(message)
             if call is None:
                 continue
             await call.catch_up()
