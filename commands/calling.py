@@ -174,14 +174,10 @@ class _Untold(_Missing):
     database as well.
     """
 
-    def put(self, _: object) -> None:
+    def put(self, *_: object) -> None:
         """Leave it."""
 
-    def read(self, *_: object) -> None:
-        """Leave it."""
-
-    def searched(self, *_: object) -> None:
-        """Leave it."""
+    read = searched = put
 
 
 async def _bridge(settings: Settings, database: Database, further: Mapping[str, Any]) -> Bridge:

@@ -90,7 +90,7 @@ def check_models(handler: ProxyHandler, provider_name: str, summary: RequestSumm
 
 
 def find_refused(
-    handler: ProxyHandler, provider_name: str, summary: RequestSummary, *, is_billed: bool = True
+    handler: ProxyHandler, provider_name: str, summary: RequestSummary, *, is_billed: bool
 ) -> tuple[str, ModelRefusal] | None:
     """Find the first model of a request that a policy refuses, and why: the named one, others, and Azure's deployment.
 

@@ -98,12 +98,11 @@ class DeviceLookup(Body):
     user_code: UserCode
 
 
-class DeviceAnswer(Body):
+class DeviceAnswer(DeviceLookup):
     """Whether the program that shows a code may have a token."""
 
     readers: ClassVar[Readers] = {"user_code": _code, "answer": one_of(ANSWERS, f"must be {' or '.join(ANSWERS)}")}
 
-    user_code: UserCode
     answer: Literal["allow", "deny"]
 
 
