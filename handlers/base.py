@@ -24,7 +24,7 @@ from handlers.identity.credentials import (
     read_credentials,
     scheme_of,
 )
-from handlers.problems import Error, Problem, database_unavailable
+from handlers.problems import Error, Problem, database_unavailable, policies_unknown
 from handlers.tornado_private import discard_response, head_is_written
 from http1.request_cycle import RequestCycle
 from intercept.callers import client_name
@@ -36,6 +36,7 @@ from storage.accounts.authentication import IdentitiesUnavailableError, InvalidT
 from storage.accounts.events import Plane, Reason
 from storage.accounts.users import Identity
 from storage.mongo.database import DatabaseUnavailableError
+from storage.policies.followed import PoliciesUnknownError
 from upstream.credentials.sigv4 import ALGORITHM
 
 logger = logging.getLogger(__name__)
@@ -234,6 +235,8 @@ class BridgeHandler(RequestHandler):
         """What an exception says to the client; None if it is unexpected. Subclasses know more of them."""
         if isinstance(error, DatabaseUnavailableError):
             return database_unavailable()
+        if isinstance(error, PoliciesUnknownError):
+            return policies_unknown()
         return error if isinstance(error, Problem) else None
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:

@@ -18,12 +18,14 @@ __all__ = [
     "ValidationProblem",
     "body_too_large",
     "database_unavailable",
+    "policies_unknown",
     "problem_body",
     "problem_event",
     "sentence",
     "stopping",
 ]
 
+POLICIES_UNKNOWN = "The policies cannot be read at the moment. Please try again later."
 DATABASE_UNAVAILABLE = "The database cannot be reached at the moment. Please try again later."
 
 
@@ -69,6 +71,11 @@ def stopping() -> Problem:
 def database_unavailable() -> Problem:
     """The problem where the database does not answer."""
     return Problem(503, DATABASE_UNAVAILABLE, {"Retry-After": "1"}, rule=Rule.DATABASE_UNAVAILABLE)
+
+
+def policies_unknown() -> Problem:
+    """The problem while the policies were not read."""
+    return Problem(503, POLICIES_UNKNOWN, {"Retry-After": "1"}, rule=Rule.DATABASE_UNAVAILABLE)
 
 
 def body_too_large(allowed: int) -> Problem:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from msgspec import Meta, Struct
 
-from handlers.api.policies import book_of, effective_of, limits_of_user
+from handlers.api.policies import effective_of, limits_of_user
 from handlers.bridge import Bridge
 from handlers.operations.operation import READERS, Ask, operation
 from handlers.operations.query import Paged
@@ -132,7 +132,7 @@ async def _budgets(
         for limit, applied in limits_of_user(bridge, user, effective_of(bridge, user)):
             if limit.of is Of.USER and (applied is None or applied.replaced_by is None):
                 found.setdefault(limit, (user.username, applied))
-    for one in book_of(bridge).shared_limits():
+    for one in bridge.policies.book.shared_limits():
         if of_tokens or one.limit.of is not Of.TOKEN:
             found.setdefault(one.limit, (one.source.name, one))
     return {limit: whose for limit, whose in found.items() if limit.kind is LimitKind.BUDGET}
@@ -152,6 +152,6 @@ async def _paces(bridge: Bridge, users: Mapping[UUID, User]) -> dict[tuple[Of, s
     now = bridge.now()
     spent = await spend_by_token(bridge.questions, now - timedelta(days=PACE_DAYS), now)
     binding = await bridge.identities.binding_of({token for _, token in spent})
-    wanted = [(source, part) for source, part, _ in budgets_of(book_of(bridge))]
+    wanted = [(source, part) for source, part, _ in budgets_of(bridge.policies.book)]
     by_key = spend_by_key(spent, users, [*wanted, (PolicyHolder(Level.USER), "")], binding)
     return {(of, key.partition(":")[2]): round(float(usd) / PACE_DAYS, 6) for (of, key), usd in by_key.items()}

@@ -28,12 +28,12 @@ from handlers.operations.operation import (
     operation,
 )
 from handlers.operations.query import INVALID, MAX_LIMIT, Paged, Query, Ranged, Timestamp
-from handlers.problems import Problem, ValidationProblem
+from handlers.problems import ValidationProblem
 from intercept.ids import format_id
 from intercept.times import format_time
 from limits.limit import Limit, LimitState, Of
 from limits.policies.compiled import Applied, Level, unknown_providers
-from limits.policies.effective import Effective, PolicyBook
+from limits.policies.effective import Effective
 from limits.policies.policy import AnyPolicy, Budget, Models, Policy, PolicyLimits, Rate, SharedLimits, SharedPolicy
 from limits.policies.reading import InvalidPolicyError, fields_of, merge, notes_on, read_policy
 from limits.request_limits import Client
@@ -57,7 +57,6 @@ from resources.recorded.statistics import GroupTotals
 from storage.accounts.users import Identity, Token, User
 from storage.derived.rollup import Bucket
 from storage.policies.documents import kind_of
-from storage.policies.followed import PoliciesUnknownError
 from storage.policies.store import PolicyStore
 from storage.queries.accounts import TokenDetails
 from storage.queries.questions.question import Counted, Question
@@ -175,8 +174,6 @@ async def _change(
     return Noted(kept.policy, kept.version, notes_on(kept.policy, known))
 
 
-UNKNOWN = "The policies cannot be read at the moment. Please try again later."
-
 AppliedLimit = tuple[Limit, Applied | None]
 """A limit, and the policy that it is from; None where it is from the settings."""
 
@@ -192,25 +189,12 @@ async def find_user(bridge: Bridge, name: str, caller: User) -> User:
     return await bridge.identities.existing(name)
 
 
-def book_of(bridge: Bridge) -> PolicyBook:
-    """All policies.
-
-    Raises:
-        Problem: 503, they cannot be read.
-    """
-    try:
-        return bridge.policies.book
-    except PoliciesUnknownError as error:
-        raise Problem(503, UNKNOWN, {"Retry-After": "1"}) from error
-
-
 def effective_of(bridge: Bridge, user: User, token: Token | None = None) -> Effective | None:
     """The policies that hold for calls of a user with a token.
 
     Raises:
-        Problem: 503, the policies cannot be read.
+        PoliciesUnknownError: They have not been read yet.
     """
-    book_of(bridge)
     if token is None:
         return bridge.policies.find(Identity(user=user))
     return bridge.policies.find(Identity(user=user, token_id=token.id, bound_by=token.bound_by))
@@ -226,7 +210,7 @@ def limits_of_token(bridge: Bridge, user: User, token: Token) -> list[AppliedLim
     """The limits that one token of a user has alone.
 
     Raises:
-        Problem: 503, policies are not known.
+        PoliciesUnknownError: The policies have not been read yet.
     """
     effective = effective_of(bridge, user, token)
     limits: list[AppliedLimit] = [(one, None) for one in _of_settings(bridge, user, token.id) if one.of is Of.TOKEN]

@@ -6,7 +6,7 @@ from handlers.base import TOO_MANY_REQUESTS
 from handlers.dataplane.addresses import find_unavailability
 from handlers.dataplane.incoming_form import IncomingForm
 from handlers.dataplane.proxy import ProxyHandler
-from handlers.problems import Problem, body_too_large, stopping
+from handlers.problems import Problem, body_too_large, policies_unknown, stopping
 from handlers.timer import ADMISSION, AUTHENTICATION
 from intercept.ids import format_id
 from intercept.refusals import Rule
@@ -17,7 +17,6 @@ from storage.policies.followed import PoliciesUnknownError
 
 BYOK_DISABLED = "Bring Your Own Key (BYOK) mode is not enabled."
 BYOK_DENIED = "Bring Your Own Key (BYOK) is not allowed here: {} denies byok."
-POLICIES_UNKNOWN = "The policies cannot be read at the moment. Please try again later."
 
 
 async def admit(handler: ProxyHandler, *, is_free: bool = False) -> None:
@@ -104,7 +103,7 @@ def _find_policies(handler: ProxyHandler) -> None:
     try:
         handler.policy = handler.bridge.policies.find(handler.identity)
     except PoliciesUnknownError as error:
-        raise Problem(503, POLICIES_UNKNOWN, {"Retry-After": "1"}, rule=Rule.DATABASE_UNAVAILABLE) from error
+        raise policies_unknown() from error
 
 
 def declared_length(handler: ProxyHandler) -> int:

@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from handlers.api.policies import book_of
 from handlers.api.sign_in.devices import (
     GRANT_TYPE,
     REFRESH_TYPE,
@@ -148,7 +147,6 @@ class UsageHandler(SignedInHandler):
     async def get(self) -> None:
         """Respond with the fullest budget, as the headers of calls tell of it."""
         identity, bridge = await self.authenticate(self.read_credentials()), self.bridge
-        book_of(bridge)  # 503 while they were not read
         client = Client(identity.token_id, format_id(identity.user.id), policy=bridge.policies.find(identity))
         limits = bridge.overload.limits
         states = await bridge.overload.states([*limits.of_client(client), *limits.of_call(client)])
@@ -172,7 +170,6 @@ class SettingsHandler(SignedInHandler):
         """Respond with what the policies of the user say; 304 if the client has it, 404 if no policy says anything."""
         identity = await self.authenticate(self.read_credentials())
         self.set_header("Cache-Control", "private, no-cache")
-        book_of(self.bridge)  # 503 while they were not read: a 404 would mean that there are none
         effective = self.bridge.policies.find(identity)
         provider = self.request.path.removeprefix(CONTROL_PLANE).partition("/")[0]
         settings = effective.managed_settings_at(provider) if effective else None

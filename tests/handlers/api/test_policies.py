@@ -6,11 +6,9 @@ from decimal import Decimal
 
 import pytest
 
-from handlers.api.policies import (
-    MAX_POLICY_BYTES,
-    UNKNOWN,
-)
+from handlers.api.policies import MAX_POLICY_BYTES
 from handlers.operations.handler import TOO_LARGE
+from handlers.problems import POLICIES_UNKNOWN
 from limits.policies.policy import Budget, Policy, PolicyLimits, SharedLimits, SharedPolicy
 from storage.queries.accounts import audit_page
 from tests.handlers.dataplane.test_call_usage import OPUS, OPUS_MICRO_DOLLARS, whole
@@ -221,7 +219,7 @@ async def test_while_the_policies_are_not_known_no_limit_is(running, monkeypatch
     for path in (f"{ME}/usage", f"{ME}/policy", "/api/v2/aibridge/budgets"):
         response = await running.request("GET", path, running.headers)
         told = (response.status, response.header("Retry-After"), json.loads(response.body))
-        assert told == (503, "1", {"message": UNKNOWN}), path
+        assert told == (503, "1", {"message": POLICIES_UNKNOWN}), path
 
 
 async def test_of_a_budget_that_another_one_replaces_nothing_is_used(running):
