@@ -279,10 +279,10 @@ _log = logging.getLogger(__name__)
 async def make_indexes(database: AsyncIOMotorDatabase[dict[str, Any]], retention: timedelta | None) -> None:
     """Create missing collections and indexes, and set how long documents are kept; None keeps them forever."""
     with pymongo.timeout(INDEX_SECONDS), _log_if_slow():
-        for name in INDEXES:
-            await make_indexes_of(database, name)
-        for name in _WITHOUT_INDEXES:
-            await _make(database, name)
+        await asyncio.gather(
+            *[make_indexes_of(database, name) for name in INDEXES],
+            *[_make(database, name) for name in _WITHOUT_INDEXES],
+        )
         await set_retention(database, retention)
 
 
@@ -311,11 +311,11 @@ async def make_indexes_of(database: AsyncIOMotorDatabase[dict[str, Any]], name: 
 
 async def set_retention(database: AsyncIOMotorDatabase[dict[str, Any]], retention: timedelta | None) -> None:
     """Set how long documents are kept, in whole seconds, at least one; None keeps them forever."""
-    for name, field in _RETAINED.items():
-        if retention is None:
-            await drop_index(database[name], _RETENTION)
-        else:
-            await _keep(database[name], field, retention)
+    changes = [
+        drop_index(database[name], _RETENTION) if retention is None else _keep(database[name], field, retention)
+        for name, field in _RETAINED.items()
+    ]
+    await asyncio.gather(*changes)
 
 
 async def drop_index(collection: AsyncIOMotorCollection[dict[str, Any]], index: str) -> None:
