@@ -9,15 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intercept.records import (
-    Ending,
-    EndReason,
-    ModelThought,
-    ProviderError,
-    Reading,
-    TokenUsage,
-    ToolUsage,
-)
+from intercept.records import Ending, EndReason, ModelThought, ProviderError, Reading, TokenUsage, ToolUsage
 from intercept.secrets import (
     MAX_LENGTH,
     MAX_TEXT,

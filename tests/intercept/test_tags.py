@@ -22,10 +22,7 @@ def of(text):
     ("project=apollo,env=ci", {"project": "apollo", "env": "ci"}),
     (" Project = a b=c , ", {"project": "a b=c"}),
     ("", {}),
-    (
-        ",".join(f"t{n}={'v' * MAX_VALUE}" for n in range(MAX_TAGS)),
-        {f"t{n}": "v" * MAX_VALUE for n in range(MAX_TAGS)},
-    ),
+    (",".join(f"t{n}={'v' * MAX_VALUE}" for n in range(MAX_TAGS)), {f"t{n}": "v" * MAX_VALUE for n in range(MAX_TAGS)}),
 )
 def test_a_header_is_a_list_of_tags(text, tags):
     assert of(text) == tags

@@ -22,12 +22,7 @@ class InstalledBridge:
     def __init__(self, command: Path, folder: Path, *arguments: str, **environ: str) -> None:
         environ = {"PATH": os.environ["PATH"], "AIBRIDGE_HTTP_ADDRESS": "127.0.0.1:0", **environ}
         self._process = subprocess.Popen(
-            [command, *arguments],
-            cwd=folder,
-            env=environ,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+            [command, *arguments], cwd=folder, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         assert self._process.stdout is not None
         assert self._process.stderr is not None

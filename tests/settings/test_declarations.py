@@ -1,8 +1,4 @@
-from settings import (
-    ProviderSettings,
-    Settings,
-    declared,
-)
+from settings import ProviderSettings, Settings, declared
 from upstream.providers.presets import ProviderType
 
 

@@ -172,14 +172,8 @@ def test_further_providers_are_read_in_their_order():
             "AIBRIDGE_PROVIDER_0_TYPE is not set, but provider 1 is; number providers from 0 without a gap",
         ),
         (provider(0, name="a"), "AIBRIDGE_PROVIDER_0_TYPE is not set; give " + TYPES),
-        (
-            provider(0, type="demo", name="a"),
-            "AIBRIDGE_PROVIDER_0_TYPE: 'demo' is not allowed; give " + TYPES,
-        ),
-        (
-            provider(0, type="openai"),
-            "AIBRIDGE_PROVIDER_0_NAME is not set; give " + PROVIDER_NAME.allowed,
-        ),
+        (provider(0, type="demo", name="a"), "AIBRIDGE_PROVIDER_0_TYPE: 'demo' is not allowed; give " + TYPES),
+        (provider(0, type="openai"), "AIBRIDGE_PROVIDER_0_NAME is not set; give " + PROVIDER_NAME.allowed),
         (
             provider(0, type="azure", name="a"),
             "AIBRIDGE_PROVIDER_0_BASE_URL is not set; give an http or https URL without user, query and fragment",

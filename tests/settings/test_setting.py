@@ -94,8 +94,7 @@ def test_two_prefixes_with_two_values_are_refused_without_a_word_of_them():
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"),
-    [("absent", "No such file or directory"), (".", "Is a directory"), ("binary", "not UTF-8 text")],
+    ("name", "reason"), [("absent", "No such file or directory"), (".", "Is a directory"), ("binary", "not UTF-8 text")]
 )
 def test_a_file_that_cannot_be_read_is_named_with_the_reason(tmp_path, name, reason):
     (tmp_path / "binary").write_bytes(b"\xff\xfe")

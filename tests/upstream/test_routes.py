@@ -195,15 +195,7 @@ def test_routes_are_read_one_after_the_other():
         "GET /v1/*/x",
     ),
     *("GET /v1/vector_stores=rerank", "POST /v1/x=nothing", "POST /v1/x=", "POST /{id}/x", "GET /v1/{other}"),
-    *(
-        "GET /v1/{id}/{id}",
-        "TRACE /v1/x",
-        "get /v1/x",
-        "GET /v1/x,",
-        "GET /v1/%2e",
-        "GET /v1/x?y=1",
-        "GET /a.*/(b)",
-    ),
+    *("GET /v1/{id}/{id}", "TRACE /v1/x", "get /v1/x", "GET /v1/x,", "GET /v1/%2e", "GET /v1/x?y=1", "GET /a.*/(b)"),
 )
 def test_other_texts_are_not_allowed(text):
     with pytest.raises(ValueError, match=r"no (method|route)"):

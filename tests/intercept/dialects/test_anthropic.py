@@ -1,9 +1,8 @@
 import json
 
 from intercept.apis import RequestSummary
-from intercept.dialects.anthropic import MAX_SESSION_HINT, body_reader, parse_request, stream_reader
-from intercept.dialects.drafts import MAX_PARTS
-from intercept.records import ModelThought, Reading, TokenUsage, ToolUsage, UsageSource, UserPrompt
+from intercept.dialects.anthropic import MAX_SESSION_HINT, parse_request, stream_reader
+from intercept.records import TokenUsage, UsageSource, UserPrompt
 from intercept.tokens import MAX_USAGE_WEIGHT
 from tests.cases import for_each
 from tests.intercept import malformed_responses
@@ -73,18 +72,6 @@ def test_the_user_id_in_the_metadata_hints_at_the_session(metadata, hint):
     assert plain(parse_request(request(metadata=metadata))) == RequestSummary(model="m", session_hint=hint)
 
 
-def test_a_block_begun_again_starts_over():
-    body = stream(
-        start(0, type="tool_use", id="toolu_1", name="f", input={}),
-        delta(0, partial_json="old"),
-        start(0, type="thinking", thinking="new "),
-        delta(0, thinking="thought"),
-    )
-    assert malformed_responses.read(stream_reader(), body) == Reading(
-        model_thoughts=(ModelThought(content="new thought", source="thinking"),)
-    )
-
-
 def test_between_its_blocks_a_stream_may_be_about_to_end():
     reader, told = stream_reader(), []
     stop = {"type": "content_block_stop"}
@@ -93,34 +80,6 @@ def test_between_its_blocks_a_stream_may_be_about_to_end():
         reader.feed(stream(event))
         told.append(reader.result().between_parts)
     assert told == [False, False, False, True, False, True, False]
-
-
-def test_deltas_of_a_block_that_is_not_recorded_go_nowhere():
-    body = stream(
-        start(0, type="thinking", thinking="a"),
-        start(1, type="server_tool_use", id="srvtoolu_1", name="web_search", input={}),
-        delta(1, partial_json="{}"),
-        delta(1, thinking="b"),
-    )
-    assert malformed_responses.read(stream_reader(), body) == Reading(
-        model_thoughts=(ModelThought(content="a", source="thinking"),)
-    )
-
-
-def test_blocks_beyond_the_most_are_left_out():
-    blocks = [
-        {"type": "tool_use", "id": f"toolu_{number}", "name": "f", "input": {}} for number in range(MAX_PARTS + 1)
-    ]
-    from_body = malformed_responses.read(body_reader(), json.dumps({"content": blocks}).encode())
-    from_stream = malformed_responses.read(
-        stream_reader(), stream(*(start(index, **block) for index, block in enumerate(blocks)))
-    )
-    kept = tuple(
-        ToolUsage(provider_response_id="", provider_tool_call_id=block["id"], tool="f", input="{}")
-        for block in blocks[:MAX_PARTS]
-    )
-    assert from_stream == Reading(truncated=True, tool_usages=kept)
-    assert from_body == Reading(complete=True, truncated=True, tool_usages=kept)
 
 
 def test_the_counts_go_on_when_the_usage_object_becomes_too_heavy_to_keep():

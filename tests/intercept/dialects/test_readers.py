@@ -24,26 +24,6 @@ class Names(StreamReader):
         self._draft.identify(event.name)
 
 
-def test_single_events_are_read_in_batches_and_the_rest_on_demand():
-    taken = []
-
-    class Noted(StreamReader):
-        def _add_event(self, event):
-            taken.append(event.data)
-
-    reader = Noted()
-    event, data = b"data: " + b"x" * 56 + b"\n\n", b"x" * 56
-    together = READ_TOGETHER_BYTES // len(event)
-    for _ in range(together - 1):
-        reader.feed(event)
-    assert taken == []
-    reader.feed(event)
-    assert taken == [data] * together
-    reader.feed(event)
-    assert reader.result() == Reading()
-    assert taken == [data] * (together + 1)
-
-
 def test_a_stream_in_tiny_pieces_takes_no_more_memory_than_its_bytes():
     reader = Names()
     tracemalloc.start()
@@ -62,13 +42,7 @@ USED = b'"usage":{"input_tokens":7,"output_tokens":3},"user":null,"metadata":{"u
 @for_each(
     ("new_reader", "before", "behind", "used", "complete"),
     (RESPONSES.stream_reader, b'{"response":{"id":"r","output":"', b'",' + USED + b"}", (7, 3), True),
-    (
-        RESPONSES.stream_reader,
-        b'{"response":{"output":"',
-        b'",' + USED + b' , "sequence_number": 9 }',
-        (7, 3),
-        True,
-    ),
+    (RESPONSES.stream_reader, b'{"response":{"output":"', b'",' + USED + b' , "sequence_number": 9 }', (7, 3), True),
     (IMAGES.stream_reader, b'{"b64_json":"', b'",' + USED, (7, 3), True),
     (
         GENERATE_CONTENT.stream_reader,

@@ -84,10 +84,7 @@ def test_a_body_is_decoded_as_far_as_it_is_needed(body, model, stream):
     (b'{"model":null}', "request body is not usable: Expected `str`, got `null` - at `$.model`"),
     (b'{"model":5}', "request body is not usable: Expected `str`, got `int` - at `$.model`"),
     (b'{"model":["m"]}', "request body is not usable: Expected `str`, got `array` - at `$.model`"),
-    (
-        b'{"model":"m","stream":"yes"}',
-        "request body is not usable: Expected `bool | null`, got `str` - at `$.stream`",
-    ),
+    (b'{"model":"m","stream":"yes"}', "request body is not usable: Expected `bool | null`, got `str` - at `$.stream`"),
     (b'{"model":"m","stream":1}', "request body is not usable: Expected `bool | null`, got `int` - at `$.stream`"),
     (b'{"model":"m","a":' + b"[" * 10**5 + b"]" * 10**5 + b"}", "request body is nested too deeply"),
     (b'{"model":"' + b"m" * (MAX_MODEL + 1) + b'"}', "model is too long: at most 256 characters"),
@@ -268,11 +265,6 @@ def test_a_prompt_is_what_its_user_wrote(texts, prompt):
 def test_what_a_client_wrote_by_itself_is_recorded_as_synthetic(text):
     assert read_prompt([text]) == UserPrompt(prompt=text, synthetic=True)
     assert read_prompt(["fix it", text]) == UserPrompt(prompt="fix it")
-
-
-def test_no_text_makes_no_prompt():
-    assert read_prompt([]) is None
-    assert read_prompt(["", ""]) is None
 
 
 def test_a_prompt_is_cut_at_its_cap_and_between_characters():

@@ -39,12 +39,7 @@ class Collector:
         return b"".join(self.pieces)
 
 
-ENCODERS = {
-    "gzip": gzip.compress,
-    "x-gzip": gzip.compress,
-    " GZip ": gzip.compress,
-    "deflate": zlib.compress,
-}
+ENCODERS = {"gzip": gzip.compress, "x-gzip": gzip.compress, " GZip ": gzip.compress, "deflate": zlib.compress}
 
 
 def pieces(body, cuts):
@@ -181,11 +176,7 @@ def test_a_body_beyond_the_most_is_refused(encoding):
 
 
 @for_each(
-    "body",
-    b"neither of them",
-    b"\x1f\x8b",
-    gzip.compress(b"cut", mtime=0)[:-9],
-    gzip.compress(b"x", mtime=0) + b"junk",
+    "body", b"neither of them", b"\x1f\x8b", gzip.compress(b"cut", mtime=0)[:-9], gzip.compress(b"x", mtime=0) + b"junk"
 )
 def test_what_is_not_gzip_is_refused(body):
     with pytest.raises(InvalidRequestError, match="request body is not valid gzip"):

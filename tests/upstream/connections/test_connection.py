@@ -10,11 +10,7 @@ from tests.fake_upstream import CLOSE, RESET
 from tests.live_objects import LiveObjects
 from tests.upstream.loops import on_both_loops
 from tests.upstream.reading import read_all, read_piece
-from upstream.client import (
-    UpstreamClient,
-    UpstreamTruncatedError,
-    UpstreamUnreachableError,
-)
+from upstream.client import UpstreamClient, UpstreamTruncatedError, UpstreamUnreachableError
 from upstream.connections.connection import READ_BUFFER_BYTES, STEP_BYTES, Connection
 from upstream.response import Response
 

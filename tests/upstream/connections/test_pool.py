@@ -101,10 +101,7 @@ async def test_a_kept_connection_on_which_something_happened_is_closed(accepting
 async def test_where_the_first_address_does_not_answer_the_next_one_is_tried_soon(provider, client, monkeypatch):
     monkeypatch.setattr(upstream.connections.pool, "NEXT_ADDRESS_SECONDS", 0.05)
     provider.play(HI)
-    with (
-        socket.create_server(("127.0.0.1", 0), backlog=0) as full,
-        socket.create_connection(full.getsockname()),
-    ):
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.create_connection(full.getsockname()):
         silent = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", full.getsockname())
 
         def start(addresses, **options):

@@ -19,10 +19,7 @@ async def test_every_event_waits_for_its_pace():
         pauses.append(seconds)
 
     demo = await DemoProvider(sleep=sleep).start()
-    async with (
-        aiohttp.ClientSession() as session,
-        session.post(demo.url + CHAT, json=STREAM) as response,
-    ):
+    async with aiohttp.ClientSession() as session, session.post(demo.url + CHAT, json=STREAM) as response:
         events = (await response.read()).count(b"\n\n")
     assert pauses == [PACE] * events
     await demo.stop()

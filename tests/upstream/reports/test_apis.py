@@ -93,10 +93,7 @@ async def test_anthropics_reports_are_read_a_month_at_a_time(stand_in, anthropic
     assert usage(lines) == USAGE
     assert costs(lines) == [(one.day, one.model, Decimal(one.usd)) for one in ENTRIES]
     spans = {(query["starting_at"][0], query["ending_at"][0]) for _, query in stand_in.requests}
-    assert spans == {
-        ("2026-09-01T00:00:00Z", "2026-10-02T00:00:00Z"),
-        ("2026-10-02T00:00:00Z", "2026-10-11T00:00:00Z"),
-    }
+    assert spans == {("2026-09-01T00:00:00Z", "2026-10-02T00:00:00Z"), ("2026-10-02T00:00:00Z", "2026-10-11T00:00:00Z")}
 
 
 JSON = {"Content-Type": "application/json"}
@@ -148,10 +145,7 @@ def page(**fields):
     (b"[", "has not the form of a report"),
     (page(data=[{"start_time": "x", "results": []}]), "has not the form of a report"),
     (page(has_more=True, next_page="a"), "the pages of v1/organization/usage/completions do not end"),
-    (
-        page(data=[{"start_time": 10**18, "results": [{}]}]),
-        f"a report has a day that there is not: {10**18}",
-    ),
+    (page(data=[{"start_time": 10**18, "results": [{}]}]), f"a report has a day that there is not: {10**18}"),
     ids=["no data", "cut", "types", "endless", "no day"],
 )
 async def test_what_is_no_report_is_said(stand_in, openai, body, said):

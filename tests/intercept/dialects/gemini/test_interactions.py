@@ -97,11 +97,7 @@ READING = Reading(
     complete=True,
     token_usages=(
         TokenUsage(
-            provider_response_id="v1_a",
-            input_tokens=34,
-            output_tokens=12,
-            cache_read_input_tokens=20,
-            usage=USAGE,
+            provider_response_id="v1_a", input_tokens=34, output_tokens=12, cache_read_input_tokens=20, usage=USAGE
         ),
     ),
     tool_usages=(ToolUsage(provider_response_id="v1_a", provider_tool_call_id="c1", tool="weather", input=ARGUMENTS),),
@@ -134,11 +130,7 @@ def test_of_a_stream_that_is_cut_what_came_is_kept():
 
 @for_each(
     ("interaction", "error", "model"),
-    (
-        {"status": "failed", "errors": [{"code": "quota", "message": "no more"}]},
-        ("quota", "no more"),
-        "deep-research",
-    ),
+    ({"status": "failed", "errors": [{"code": "quota", "message": "no more"}]}, ("quota", "no more"), "deep-research"),
     ({"status": "failed", "errors": [None]}, ("unnamed_error", "interaction failed"), "deep-research"),
     ({"error": {"status": "INTERNAL", "message": "oh"}}, ("INTERNAL", "oh"), ""),
     ({"status": "in_progress"}, None, ""),

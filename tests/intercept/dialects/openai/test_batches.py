@@ -6,15 +6,8 @@ from hypothesis import strategies as st
 
 from intercept.apis import InvalidRequestError
 from intercept.dialects.batch_lines import BatchResult
-from intercept.dialects.openai.batches import (
-    body_reader,
-    completed_upload_reader,
-    parse_request,
-    read_files,
-    read_line,
-)
+from intercept.dialects.openai.batches import body_reader, completed_upload_reader, parse_request, read_files, read_line
 from intercept.dialects.request_bodies import UNNAMED_MODEL
-from intercept.formats.json_text import MAX_TAIL_BYTES
 from intercept.records import Reading, TokenUsage
 from tests.cases import for_each
 
@@ -90,8 +83,3 @@ def test_a_completed_upload_is_named_by_its_file_however_it_is_cut(size):
 @for_each("file", None, {}, {"id": ""}, {"id": 7}, {"id": "f" * 1000}, "file-1", ids=lambda file: str(file)[:20])
 def test_an_upload_without_a_file_keeps_its_own_name(file):
     assert completed(json.dumps({"id": "upload_1", "file": file}).encode()).response_id == "upload_1"
-
-
-def test_a_file_is_looked_for_in_the_beginning_alone():
-    padded = json.dumps({"id": "upload_1", "x": "y" * MAX_TAIL_BYTES, "file": {"id": "file-1"}}).encode()
-    assert completed(padded).response_id != "file-1"

@@ -4,10 +4,9 @@ import pytest
 
 from intercept.apis import RequestSummary
 from intercept.dialects.drafts import MAX_NAME
-from intercept.dialects.openai.responses import body_reader, parse_request, stream_reader
-from intercept.records import ModelThought, ProviderError, Reading, ToolUsage, UserPrompt
+from intercept.dialects.openai.responses import parse_request, stream_reader
+from intercept.records import ProviderError, Reading, ToolUsage, UserPrompt
 from tests.cases import for_each
-from tests.intercept import malformed_responses
 from tests.intercept.summaries import plain
 
 
@@ -30,10 +29,7 @@ def call(number, **fields):
     ([{"role": "user", "content": "Hi"}], "Hi"),
     ([{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}], None),
     ([{"role": "developer", "content": "Hi"}], None),
-    (
-        [{"role": "user", "content": [{"type": "input_text", "text": "a"}, {"type": "input_text", "text": "b"}]}],
-        "a\nb",
-    ),
+    ([{"role": "user", "content": [{"type": "input_text", "text": "a"}, {"type": "input_text", "text": "b"}]}], "a\nb"),
     ([{"role": "user", "content": [{"type": "input_image"}, {"type": "input_text", "text": "b"}]}], "b"),
     ([{"role": "user", "content": [{"type": "output_text", "text": "a"}]}], None),
     ([{"role": "user", "content": [{"type": "input_text", "text": None}]}], None),
@@ -74,20 +70,6 @@ def test_every_list_of_tools_of_an_input_item_counts_however_it_is_named():
         assert parse_request(b'{"model":"m","input":[%b]}' % item).other_models == others, item
 
 
-def test_a_finished_item_replaces_what_was_assembled():
-    body = stream(
-        {"type": "response.output_item.added", "output_index": 0, "item": call(1, arguments='{"whole"')},
-        {"type": "response.function_call_arguments.delta", "output_index": 0, "delta": '{"whole"'},
-        {"type": "response.output_item.done", "output_index": 0, "item": call(1, arguments='{"whole":1}')},
-    )
-    assert malformed_responses.read(stream_reader(), body) == Reading(
-        between_parts=True,
-        tool_usages=(
-            ToolUsage(provider_response_id="", provider_tool_call_id="call_1", tool="f", input='{"whole":1}'),
-        ),
-    )
-
-
 def test_between_its_items_a_stream_may_be_about_to_end():
     reader, told = stream_reader(), []
     for event in (
@@ -101,26 +83,6 @@ def test_between_its_items_a_stream_may_be_about_to_end():
         reader.feed(stream(event))
         told.append(reader.result().between_parts)
     assert told == [False, False, True, False, True, False]
-
-
-def test_a_finished_response_replaces_all_items():
-    body = stream(
-        {"type": "response.output_item.done", "output_index": 0, "item": call(1)},
-        {"type": "response.completed", "response": {"output": [{"type": "message"}, call(2)]}},
-    )
-    assert malformed_responses.read(stream_reader(), body) == Reading(
-        complete=True,
-        tool_usages=(ToolUsage(provider_response_id="", provider_tool_call_id="call_2", tool="f", input="{}"),),
-    )
-
-
-def test_every_part_of_a_commentary_is_a_thought():
-    parts = [{"type": "output_text", "text": "a"}, {"type": "refusal"}, {"type": "output_text", "text": "b"}]
-    output = [{"type": "message", "phase": "commentary", "content": parts}]
-    assert malformed_responses.read(body_reader(), json.dumps({"output": output}).encode()) == Reading(
-        complete=True,
-        model_thoughts=(ModelThought(content="a", source="commentary"), ModelThought(content="b", source="commentary")),
-    )
 
 
 @pytest.mark.parametrize(
