@@ -83,16 +83,6 @@ def test_money_is_told_in_cents_and_finer_where_it_is(micro_dollars, text):
         SECOND,
         "This token has started 1,200 of 1,200 requests in 10s; the next request may start in 1s.",
     ),
-    (
-        LimitState(tokens(50, window_ns=MINUTE), 20, 10, 9 * SECOND, SECOND, 20),
-        9 * SECOND,
-        "You have used 20 of 50 tokens in 1m0s and reserved 20; the next request may start in 9s.",
-    ),
-    (
-        LimitState(tokens(50, window_ns=MINUTE), 0, 50, NEVER_NS, 0),
-        NEVER_NS,
-        "You have used 0 of 50 tokens in 1m0s; this request may need more than all of them.",
-    ),
 )
 def test_a_refusal_says_whose_limit_it_is_how_much_is_used_and_how_long_to_wait(state, wait, text):
     assert explain(state, wait) == text

@@ -69,11 +69,6 @@ def test_concurrency_is_named_before_a_longer_wait_which_is_told_all_the_same(li
     assert (decision.refused_by.limit, decision.retry_after_ns) == (slots(1), 10 * SECOND)
 
 
-def test_limits_of_one_key_and_window_count_together_and_each_request_once(limiter):
-    decision = limiter.start([rate(2), rate(5)])
-    assert [state.remaining for state in decision.states] == [1, 4]
-
-
 def test_a_restored_budget_never_becomes_less(limiter, calendar):
     begin = TODAY
     for used in (30, 20):

@@ -197,7 +197,8 @@ async def test_no_batch_gets_round_a_policy_of_models_and_no_model_without_a_pri
     message = json.loads(response.body)["error"]["message"]
     unpriced = "everyone denies models without a known price"
     assert (response.status, message) == (403, said.format("anthropic", unpriced))
-    hold(running, SharedPolicy(models=Models(allow=["*"], deny=[ModelPattern("openai", "gpt-*")])))
+    every = ["gpt-*", ModelPattern("Anthropic")]
+    hold(running, SharedPolicy(models=Models(allow=every, deny=[ModelPattern("openai", "gpt-*")])))
     running.upstream.play(whole(batch))
     assert (await running.call(batch)).status == 200
     await running.ended(1)

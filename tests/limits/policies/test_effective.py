@@ -8,12 +8,11 @@ from msgspec import UNSET
 from intercept.recording import Keep, Recording
 from intercept.refusals import Rule
 from limits.limit import Limit, LimitKind, Of
-from limits.policies.compiled import CompiledPolicy, Level, PolicyHolder
-from limits.policies.effective import Caller, Effective, ModelRefusal, PolicyBook
+from limits.policies.compiled import Level, PolicyHolder
+from limits.policies.effective import Caller, PolicyBook
 from limits.policies.policy import (
     Budget,
     Concurrency,
-    ModelPattern,
     Models,
     Policy,
     PolicyLimits,
@@ -24,7 +23,6 @@ from limits.policies.policy import (
     TokenLimit,
     window_ns,
 )
-from tests.cases import for_each
 
 SECOND = 1_000_000_000
 EVERYONE = PolicyHolder(Level.EVERYONE)
@@ -50,11 +48,6 @@ def each(**limits):
     return SharedPolicy(limits=SharedLimits(each_member=PolicyLimits(**limits)))
 
 
-def budgets(effective):
-    """Those that hold, in micro-dollars."""
-    return [one.maximum for one in effective.before_body(pays=False) if one.kind is LimitKind.BUDGET]
-
-
 def test_of_what_is_recorded_the_strictest_holds():
     assert find((EVERYONE, SharedPolicy(byok="deny"))).recording is None
     assert find((EVERYONE, SharedPolicy(recording=RecordingRules(prompts=Keep.FULL)))).recording is None
@@ -69,31 +62,6 @@ def test_of_what_is_recorded_the_strictest_holds():
     assert not Recording(retention=7).restricts
 
 
-def test_each_level_adds_its_limits():
-    rate, slots = Rate(5, "20s"), Concurrency(2, shadow=True)
-    effective = find(
-        (TOKEN, Policy(limits=PolicyLimits(tokens=TokenLimit(9, "1m")))),
-        (ADA, Policy(limits=PolicyLimits(concurrency=slots))),
-        (
-            RESEARCH,
-            SharedPolicy(limits=SharedLimits(together=PolicyLimits(rate=rate), each_member=PolicyLimits(rate=rate))),
-        ),
-        (EVERYONE, SharedPolicy(limits=SharedLimits(together=PolicyLimits(concurrency=7)))),
-    )
-    assert effective.before_body(pays=False) == (
-        Limit(LimitKind.CONCURRENCY, Rule.POLICY_CONCURRENCY, Of.GROUP, "group:everyone", 7),
-        Limit(LimitKind.RATE, Rule.POLICY_RATE, Of.USER, "member:ada-id", 5, 20 * SECOND),
-        Limit(LimitKind.RATE, Rule.POLICY_RATE, Of.GROUP, "group:g1", 5, 20 * SECOND),
-        Limit(LimitKind.CONCURRENCY, Rule.POLICY_CONCURRENCY, Of.USER, "member:ada-id", 2, shadow=True),
-        Limit(LimitKind.TOKENS, Rule.POLICY_TOKENS, Of.TOKEN, "key:t", 9, 60 * SECOND),
-    )
-    assert effective.after_body(pays=False) == ()
-    assert [str(effective.source_of(limit)) for limit in effective.before_body(pays=False)] == [
-        *("everyone", "group research", "group research", "user ada", "token t"),
-    ]
-    assert effective.source_of(Limit(LimitKind.RATE, Rule.RATE, Of.TOKEN, "token:t", 1)) is None
-
-
 def test_equal_limits_of_several_policies_hold_once_and_are_told_of_the_widest():
     effective = find((OPS, each(rate=Rate(5, "20s"))), (RESEARCH, each(rate=Rate(5, "20s"))))
     limit = Limit(LimitKind.RATE, Rule.POLICY_RATE, Of.USER, "member:ada-id", 5, 20 * SECOND)
@@ -104,32 +72,6 @@ def test_equal_limits_of_several_policies_hold_once_and_are_told_of_the_widest()
 
 def test_a_user_is_named_as_the_user_is_now():
     assert book((ADA, Policy(max_tokens=5))).find(CALLER, "countess").max_tokens == (5, ADA._replace(name="countess"))
-
-
-def test_of_members_budgets_the_largest_of_a_group_counts():
-    effective = find(
-        (EVERYONE, each(budget=Budget(100, "day"))),
-        (RESEARCH, each(budget=Budget(30, "month"))),
-        (OPS, each(budget=Budget(10, "week"))),
-    )
-    assert budgets(effective) == [10_000_000]  # 10 a week are more than 30 a month
-    replaced = {str(one.source): one.replaced_by and str(one.replaced_by) for one in effective.applied()}
-    assert replaced == {"everyone": "group ops", "group research": "group ops", "group ops": None}
-
-
-@for_each(
-    ("models", "rule"),
-    (Models(), None),
-    (Models(allow=["*"]), None),
-    (Models(allow=["gpt-*", ModelPattern("OpenAI")]), None),
-    (Models(allow=["gpt-*", ModelPattern("anthropic")]), "group lab allows gpt-*, * of anthropic"),
-    (Models(deny=[ModelPattern("anthropic", "*"), "gpt-3*"]), "group lab denies gpt-3*"),
-    (Models(deny=[ModelPattern("anthropic", "*")]), None),
-)
-def test_where_models_are_not_read_every_one_must_be_allowed(models, rule):
-    lab = PolicyHolder(Level.GROUP, "1", "lab")
-    effective = Effective([CompiledPolicy(lab, SharedPolicy(models=models))], "u")
-    assert effective.refuse_unread("OpenAI") == (None if rule is None else ModelRefusal(lab, rule))
 
 
 PATTERNS = st.lists(st.sampled_from(["a*", "b*", "ab", "*", "c"]), min_size=1, max_size=3)
@@ -147,8 +89,9 @@ BUDGET = st.builds(
 )
 LIMITS = st.builds(
     PolicyLimits,
-    concurrency=st.just(UNSET) | st.integers(0, 3),
-    rate=st.just(UNSET) | st.builds(Rate, st.integers(0, 3), st.sampled_from(["1s", "1m"])),
+    concurrency=st.just(UNSET) | st.builds(Concurrency, st.integers(0, 3), shadow=st.booleans()),
+    rate=st.just(UNSET) | st.builds(Rate, st.integers(0, 3), st.sampled_from(["1s", "1m"]), shadow=st.booleans()),
+    tokens=st.just(UNSET) | st.builds(TokenLimit, st.integers(0, 3), st.just("1h"), shadow=st.booleans()),
     budget=st.just(UNSET) | BUDGET,
 )
 OWN = st.builds(
@@ -183,9 +126,11 @@ def naive_allows(models, model):
 def naive_limits(limits, key, *, budget):
     """Which limits a part gives, as (kind, key, maximum, whatever else makes it another one)."""
     if limits.concurrency is not UNSET:
-        yield LimitKind.CONCURRENCY, key, limits.concurrency, ()
+        yield LimitKind.CONCURRENCY, key, limits.concurrency.requests, (0, limits.concurrency.shadow)
     if limits.rate is not UNSET:
-        yield LimitKind.RATE, key, limits.rate.requests, (window_ns(limits.rate.window),)
+        yield LimitKind.RATE, key, limits.rate.requests, (window_ns(limits.rate.window), limits.rate.shadow)
+    if limits.tokens is not UNSET:
+        yield LimitKind.TOKENS, key, limits.tokens.count, (3600 * SECOND, limits.tokens.shadow)
     if budget and limits.budget is not UNSET:
         yield naive_budget(limits.budget, key)
 
@@ -198,7 +143,7 @@ def naive(limit):
     """A limit in the same form."""
     if limit.kind is LimitKind.BUDGET:
         return limit.kind, limit.key, limit.maximum, (limit.period, limit.reserve, limit.shadow)
-    return limit.kind, limit.key, limit.maximum, (limit.window_ns,) if limit.kind is LimitKind.RATE else ()
+    return limit.kind, limit.key, limit.maximum, (limit.window_ns, limit.shadow)
 
 
 def naive_parts(source, policy):
