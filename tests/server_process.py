@@ -179,6 +179,14 @@ class ServerProcess:
         await client.closed()
         return response.status, json.loads(response.body)
 
+    async def metric(self, name: str) -> float:
+        """The sum of a metric over its labels."""
+        client = await self.client()
+        response = await client.request("GET", "/metrics", {})
+        await client.closed()
+        found = re.findall(rf"^coder_aibridged_{name}(?:{{.*}})? (\S+)$", response.body.decode(), re.MULTILINE)
+        return sum(map(float, found))
+
     async def interceptions(self, token: str, number: int) -> list[dict[str, Any]]:
         """The interceptions, once that many have ended."""
         while True:

@@ -44,8 +44,6 @@ class Audit:
 
 
 class Records:
-    """The interceptions in a MongoDB."""
-
     def __init__(self, uri: str) -> None:
         self._client: MongoClient[Document] = MongoClient(uri, uuidRepresentation="standard", tz_aware=True)
         self.interceptions = self._client["aibridge"]["interceptions"]
@@ -54,12 +52,9 @@ class Records:
         self._client.close()
 
     def of(self, call: Call) -> list[Document]:
-        """The documents of a call."""
         return list(self.interceptions.find({"user_prompts.prompt": call.prompt}))
 
     async def ended(self, call: Call) -> Document:
-        """The one document of a call, once it has ended."""
-
         async def ended() -> bool:
             return any(document["status"] != "in_flight" for document in self.of(call))
 
@@ -94,7 +89,6 @@ class Records:
         )
 
     def end_reasons(self) -> dict[str, int]:
-        """How many interceptions ended for each reason."""
         counted = self.interceptions.aggregate([{"$sortByCount": "$end_reason"}])
         return {group["_id"]: group["count"] for group in counted}
 
@@ -126,7 +120,6 @@ def _in_flight(recorded: dict[int, list[Document]]) -> list[int]:
 def _misrecorded(
     seen: Iterable[Seen], recorded: dict[int, list[Document]], may_end_as: frozenset[str]
 ) -> Iterable[int]:
-    """Find the calls whose record says something else than what happened."""
     for one in seen:
         for document in recorded.get(one.call.number, ()):
             completed = document.get("end_reason") == "completed"

@@ -35,14 +35,12 @@ class Call:
 
     @classmethod
     def requested(cls, body: bytes) -> Call:
-        """The call whose request has this body."""
         match = PROMPT.search(body)
         assert match is not None, body
         return cls.numbered(int(match[1]))
 
     @property
     def path(self) -> str:
-        """Where the client sends it."""
         provider = "anthropic" if self.conversation.path == "/v1/messages" else "openai"
         return f"/api/v2/aibridge/{provider}{self.conversation.path}"
 
@@ -52,23 +50,19 @@ class Call:
 
     @property
     def request(self) -> bytes:
-        """The body of the request."""
         return self.conversation.request_body(stream=self.streaming).replace(b"Hello", self.prompt.encode())
 
     @property
     def response(self) -> bytes:
-        """The body of the response."""
         body = self.conversation.stream if self.streaming else self.conversation.body
         return body.replace(OUTPUT_TOKENS, b'_tokens": %d' % self.number)
 
     @property
     def events(self) -> list[bytes]:
-        """The events of the response to a streaming call."""
         return [event + b"\n\n" for event in self.response.split(b"\n\n")[:-1]]
 
     @property
     def tokens(self) -> dict[str, int | None]:
-        """What is recorded of a whole response."""
         return self.conversation.tokens | {"output_tokens": self.number}
 
     def script(self) -> Iterator[bytes]:

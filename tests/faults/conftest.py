@@ -4,6 +4,8 @@ They take minutes. A run of everything leaves out what is marked `faults`; `make
 """
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
@@ -11,10 +13,9 @@ import pytest
 from storage.accounts.identities import Identities
 from storage.accounts.users import Role
 from storage.mongo.database import Database
-from tests.faults.audit import Records
+from tests.faults.audit import COMPLETED, Audit, Records
 from tests.faults.deployment import Deployment
 from tests.faults.load import Load, Provider
-from tests.faults.scenario import Scenario
 from tests.mongodb.memory import data_folder
 from tests.storage.outages import PrivateMongoDB
 
@@ -36,7 +37,6 @@ def pytest_terminal_summary(terminalreporter, config):
 
 @pytest.fixture
 def provider(io_loop):
-    """The provider that answers the load."""
     provider = io_loop.run_sync(Provider().start)
     yield provider
     io_loop.run_sync(provider.stop)
@@ -44,7 +44,6 @@ def provider(io_loop):
 
 @pytest.fixture
 def mongod(io_loop, tmp_path):
-    """A MongoDB of this test's own, which is not the server's child."""
     with data_folder(tmp_path / "mongod") as folder:
         mongod = PrivateMongoDB(folder)
         io_loop.run_sync(mongod.start)
@@ -54,7 +53,6 @@ def mongod(io_loop, tmp_path):
 
 @pytest.fixture
 def records(mongod):
-    """What is in it."""
     records = Records(mongod.uri)
     yield records
     records.close()
@@ -62,8 +60,6 @@ def records(mongod):
 
 @pytest.fixture
 def token(io_loop, mongod):
-    """Lets in a user who may see everything."""
-
     async def create():
         database = Database.connect(mongod.uri, "aibridge")
         identities = Identities(database, now=lambda: datetime.now(UTC), monotonic=time.monotonic)
@@ -94,9 +90,27 @@ def tell(request):
     return lambda text: result.append(f"{request.node.name}: {text}")
 
 
+@dataclass
+class Scenario:
+    """Clients call a deployment, which asks the provider and leaves records; `tell` is for what a test measured."""
+
+    provider: Provider
+    deployment: Deployment
+    load: Load
+    records: Records
+    tell: Callable[[str], None]
+
+    async def audit(self, *, may_end_as: frozenset[str] = COMPLETED) -> Audit:
+        """Hold the records against the load, see `Records.audit`; tell how many calls there were."""
+        audit = await self.records.audit(self.load, self.provider, may_end_as=may_end_as)
+        calls = f"{len(self.load.seen)} calls, {len(self.load.begun)} began"
+        found = f"{len(audit.lost)} lost, {len(audit.doubled)} doubled, ended: {self.records.end_reasons()}"
+        self.tell(f"{calls}, longest wait {self.load.longest_wait:.2f} s; {found}")
+        return audit
+
+
 @pytest.fixture
 def scenario(provider, deployment, token, records, tell):
-    """The parts of a test, put together."""
     return Scenario(
         provider=provider,
         deployment=deployment,

@@ -64,25 +64,9 @@ class Deployment:
         return [line for line in lines if not INFO.match(line) and not any(re.search(one, line) for one in expected)]
 
 
-async def ready(server: ServerProcess) -> tuple[int, dict[str, str]]:
-    """What `/readyz` says."""
-    return await server.get("/readyz")
-
-
-async def metric(server: ServerProcess, name: str) -> float:
-    """A metric without labels."""
-    client = await server.client()
-    response = await client.request("GET", "/metrics", {})
-    await client.closed()
-    (value,) = re.findall(rf"^coder_aibridged_{name} (\S+)$", response.body.decode(), re.MULTILINE)
-    return float(value)
-
-
 async def database_is(server: ServerProcess, state: str, seconds: float) -> None:
-    """Wait until `/readyz` says that of the database."""
-
     async def said() -> bool:
-        return (await ready(server))[1]["database"] == state
+        return (await server.get("/readyz"))[1]["database"] == state
 
     await until(said, seconds)
 
@@ -91,15 +75,13 @@ async def spooled(server: ServerProcess, seconds: float) -> None:
     """Wait until records wait in the spool alone."""
 
     async def some() -> bool:
-        return await metric(server, "recorder_spooled_records") > 0
+        return await server.metric("recorder_spooled_records") > 0
 
     await until(some, seconds)
 
 
 async def all_written(server: ServerProcess, seconds: float) -> None:
-    """Wait until nothing waits to be written."""
-
     async def none() -> bool:
-        return not await metric(server, "recorder_spooled_records") + await metric(server, "recorder_queue_length")
+        return not await server.metric("recorder_spooled_records") + await server.metric("recorder_queue_length")
 
     await until(none, seconds)

@@ -27,8 +27,6 @@ Rest = Callable[[], Awaitable[None]]
 
 
 class Place(Protocol):
-    """Where a bridge is."""
-
     @property
     def url(self) -> str: ...
 
@@ -69,7 +67,6 @@ class Seen:
 
     @property
     def served(self) -> bool:
-        """Whether the response came whole and unchanged."""
         return self.status == 200 and self.body == self.call.response
 
 

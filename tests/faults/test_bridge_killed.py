@@ -9,7 +9,7 @@ import pytest
 from tests.faults.audit import COMPLETED, Audit, usage
 from tests.faults.calls import STREAM_HEAD, Call
 from tests.faults.database.outages import frozen, killed
-from tests.faults.deployment import DATABASE_UNAVAILABLE, LEFT_IN_FLIGHT, Deployment, all_written, metric, spooled
+from tests.faults.deployment import DATABASE_UNAVAILABLE, LEFT_IN_FLIGHT, Deployment, all_written, spooled
 from tests.faults.load import CLIENTS, PACE_SECONDS
 from tests.faults.waiting import until
 from upstream.demo.scripted import chunk
@@ -56,7 +56,7 @@ async def test_no_call_was_made_whose_start_was_still_waiting_when_the_bridge_wa
     load = scenario.load
 
     async def much_waits():
-        return await metric(server, "recorder_queue_length") >= CLIENTS // 2
+        return await server.metric("recorder_queue_length") >= CLIENTS // 2
 
     async with load.running():
         await load.more(100)

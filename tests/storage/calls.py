@@ -22,7 +22,6 @@ class Calls:
         await self.start_all([number], **changes)
 
     async def start_all(self, numbers, **changes):
-        """Write them at once."""
         started = [self._begin(number, **changes) for number in numbers]
         await self._write(*(RecordOperation.of(RecordAction.START, one["_id"], one) for one in started))
 

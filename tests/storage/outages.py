@@ -1,6 +1,5 @@
 """A MongoDB that tests freeze and kill."""
 
-import asyncio
 import os
 import signal
 from contextlib import suppress
@@ -18,7 +17,7 @@ from storage.recording.outbox import writer
 from tests.mongodb.database_timeouts import UNAVAILABLE
 from tests.mongodb.databases import Databases
 from tests.mongodb.memory import data_folder
-from tests.ports import free_ports
+from tests.mongodb.replica_set import ReplicaSet
 
 
 def freeze(pid):
@@ -31,7 +30,6 @@ def freeze(pid):
 
 
 def thaw(pid):
-    """Let it go on."""
     os.kill(pid, signal.SIGCONT)
 
 
@@ -57,7 +55,6 @@ class Commands(CommandListener):
 
 
 def start_single(folder):
-    """Start a MongoDB that is no replica set; return it and where it answers."""
     address = folder / "mongodb.sock"
     command = [each for each in arguments(database_dir=folder, socket=address) if each not in {"--replSet", "rs0"}]
     mongod = Mongod(find_program(), command, folder / "mongod.log")
@@ -145,13 +142,11 @@ def brief_outages(request, monkeypatch):
 
 @pytest.fixture
 def commands():
-    """The commands sent to `private_database`."""
     return Commands()
 
 
 @pytest.fixture
 def private_database(io_loop, private_mongodb, commands):
-    """An empty database in it."""
     client = AsyncIOMotorClient(private_mongodb.uri, event_listeners=[commands], **OPTIONS)
     # A transaction that was under way when MongoDB was frozen holds what it changed for a minute.
     io_loop.run_sync(lambda: client.admin.command({"killAllSessions": []}))
@@ -163,60 +158,9 @@ def private_database(io_loop, private_mongodb, commands):
     private_mongodb.databases.give_back(name)
 
 
-class ReplicaSet:
-    """Three members that elect a new primary within a few seconds.
-
-    An election timeout that a busy machine exceeds makes a primary step down again and again, and no write ends.
-    """
-
-    def __init__(self, folder):
-        self._folder = folder
-        self._members = {}
-
-    @property
-    def uri(self):
-        return f"mongodb://{','.join(self._members)}/?replicaSet=rs0"
-
-    async def start(self):
-        for number, port in enumerate(free_ports(3)):
-            folder = self._folder / f"member-{number}"
-            folder.mkdir()
-            options = ["--dbpath", str(folder), "--bind_ip", "127.0.0.1", "--port", str(port), "--nounixsocket"]
-            options += ["--replSet", "rs0", "--oplogSize", "64", "--wiredTigerCacheSizeGB", "0.25", "--quiet"]
-            options += ["--setParameter", "diagnosticDataCollectionEnabled=false"]
-            self._members[f"127.0.0.1:{port}"] = Mongod(find_program(), options, folder / "mongod.log")
-        config = {
-            "_id": "rs0",
-            "members": [{"_id": number, "host": host} for number, host in enumerate(self._members)],
-            "settings": {"electionTimeoutMillis": 2000, "heartbeatIntervalMillis": 200},
-        }
-        clients = [AsyncIOMotorClient(f"mongodb://{host}/?directConnection=true") for host in self._members]
-        for client in clients:
-            await client.admin.command("ping")  # all have to listen before the first asks them to join
-        await client.admin.command({"replSetInitiate": config})
-        states = []
-        while sorted(states) != ["PRIMARY", "SECONDARY", "SECONDARY"]:  # a member that still copies has no vote
-            status = await client.admin.command("replSetGetStatus")
-            states = [member["stateStr"] for member in status["members"]]
-            await asyncio.sleep(0.02)
-        for client in clients:
-            client.close()
-
-    async def primary(self, database):
-        """The mongod that is the primary now."""
-        return self._members[(await database.interceptions.database.command("hello"))["primary"]]
-
-    async def stop(self):
-        for member in self._members.values():
-            if member.running:
-                os.kill(member.pid, signal.SIGKILL)
-            await member.stop()
-
-
 @pytest.fixture
 def replica_set(io_loop, tmp_path):
-    """A replica set of three."""
-    replica_set = ReplicaSet(tmp_path)
+    replica_set = ReplicaSet(tmp_path, election_ms=2_000)
     io_loop.run_sync(replica_set.start)
     yield replica_set
-    io_loop.run_sync(replica_set.stop)
+    io_loop.run_sync(replica_set.kill)

@@ -74,5 +74,4 @@ def ending(**changes):
 
 
 def as_json(make, document, users=None):
-    """What a resource that is made of a document looks like in JSON."""
     return msgspec.to_builtins(make(document, users or {}))

@@ -131,7 +131,6 @@ def comparable(value):
 
 
 def totals_of(document):
-    """The totals that a rollup has."""
     totals = {name: document[name] for name in PLAIN if name in document}
     totals |= {f"ends.{reason}": number for reason, number in document.get("ends", {}).items()}
     totals |= {name: unpack(document[name]) for name in HISTOGRAMS if name in document}
@@ -139,7 +138,6 @@ def totals_of(document):
 
 
 async def read_rollups(database):
-    """What is in the rollups, by what they are about."""
     found = {}
     async for document in database.rollups.find({"level": {"$exists": True}}):
         about = tuple(comparable(document.get(name)) for name in ("level", "bucket", "at", *NAMES))
@@ -171,7 +169,6 @@ def belongs_to(document, breakdown):
 
 
 async def expected(database):
-    """What the interceptions that have ended add up to."""
     sums = {}
     async for document in database.interceptions.find({"status": {"$ne": "in_flight"}}):
         totals = totals_of_call(document)
@@ -184,7 +181,6 @@ async def expected(database):
 
 
 def totals_of_call(document):
-    """What one interception that has ended contributes."""
     usages = document.get("token_usages", ())
     tokens = {name: min(sum(usage[name] or 0 for usage in usages), MAX_TOKENS) for name in TOKENS}
     cost = document.get("cost")
@@ -224,7 +220,6 @@ def totals_of_call(document):
 
 
 def kinds_of(usd, rates, tokens):
-    """What the tokens of each kind cost, and what the prompt cache saved."""
     read = tokens["cache_read_input_tokens"]
     kinds = {
         "input_cost": tokens["input_tokens"] * rates["input"],
@@ -235,5 +230,4 @@ def kinds_of(usd, rates, tokens):
 
 
 async def has_counted_all(database):
-    """Whether each rollup is what the interceptions add up to."""
     assert await read_rollups(database) == await expected(database)

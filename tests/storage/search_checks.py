@@ -6,7 +6,6 @@ from tests.derived import derive
 
 
 async def index(database):
-    """Add what has ended to the search index."""
     await derive(database)
 
 

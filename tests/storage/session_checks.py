@@ -109,14 +109,12 @@ async def keep(database, *calls):
 
 
 async def read_sessions(database):
-    """The sessions that there are."""
     found = database.sessions.find()
     usd = ("cost", "saved", "lost", "retry_cost")
     return {one["_id"]: one | {name: one[name].to_decimal() for name in usd} async for one in found}
 
 
 async def expected(database):
-    """What the interceptions that have ended add up to."""
     of_session = {}
     async for call in database.interceptions.find({"status": {"$ne": "in_flight"}}).sort("_id"):
         named = call["client_session_id"] and uuid5(call["initiator_id"], call["client_session_id"])

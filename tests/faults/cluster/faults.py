@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tests.faults.cluster.network import Host
 from tests.faults.cluster.servers import Server
-from tests.faults.database.replica_set import ReplicaSet
+from tests.mongodb.replica_set import ReplicaSet
 
 # A server that is paused is heard of in time; to one that hangs the others leave its share.
 PAUSE_SECONDS = 2.0
@@ -40,8 +40,6 @@ class Fault(NamedTuple):
 
 
 class Faults:
-    """Makes faults and notes them."""
-
     def __init__(self, servers: Sequence[Server], members: ReplicaSet, machines: Sequence[Host]) -> None:
         self.happened: list[Happened] = []
         self._members = members

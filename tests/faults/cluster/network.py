@@ -47,7 +47,6 @@ class Host:
         _ip(f"link set {self.cable} nomaster")
 
     def join(self) -> None:
-        """Connect it again."""
         _ip(f"link set {self.cable} master inner")
 
 

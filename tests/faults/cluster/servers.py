@@ -65,45 +65,37 @@ class Server:
         return self._process
 
     async def start(self) -> None:
-        """Start it and wait until it listens."""
         where = ("--http-address", f"{self.host.front}:{self._port}", "--data-dir", self._data_dir)
         self._process = Process("serve", *where, through=self.host.through, **self._environ)
         self._runs.append(self._process)
         self._port = await asyncio.to_thread(lambda: self._process.port)
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal to the supervisor and its workers."""
         for pid in (self._process.pid, *self._process.children()):
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
 
     async def pause(self, seconds: float) -> None:
-        """Have all its processes stand still."""
         self.send(signal.SIGSTOP)
         await asyncio.sleep(seconds)
         self.send(signal.SIGCONT)
 
     async def kill(self, seconds: float) -> None:
-        """Kill it, and start it again after a while."""
         await self._down(signal.SIGKILL, seconds)
 
     async def restart(self, seconds: float) -> None:
-        """Have it stop, and start it again after a while."""
         await self._down(signal.SIGTERM, seconds)
 
     async def reload(self, seconds: float) -> None:
-        """Have it replace its workers."""
         self._process.send(signal.SIGHUP)
         await asyncio.sleep(seconds)
 
     async def cut(self, seconds: float) -> None:
-        """Have it lose its database."""
         self.host.cut()
         await asyncio.sleep(seconds)
         self.host.join()
 
     async def stop(self) -> None:
-        """End it in an orderly way."""
         self._process.send(signal.SIGTERM)
         await self._process.ended()
 
@@ -124,7 +116,6 @@ class Server:
         return found
 
     def lines(self) -> list[str]:
-        """What it said beyond information."""
         said = [line for process in self._runs for line in process.stderr.so_far()]
         return [line.rstrip() for line in said if not INFO.match(line)]
 

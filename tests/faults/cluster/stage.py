@@ -22,9 +22,9 @@ from tests.faults.cluster.network import Host, Network, clock
 from tests.faults.cluster.servers import RATE, USER_MAX_CONCURRENCY, WINDOW_SECONDS, Server
 from tests.faults.cluster.traffic import GREEDY, STEADY, TimedProvider, Traffic, group_of
 from tests.faults.cluster.windows import Count, Span, admitted, at_once, exceeding, most_admitted
-from tests.faults.database.replica_set import Member, ReplicaSet, free_addresses
 from tests.faults.deployment import DATABASE_UNAVAILABLE, LEFT_IN_FLIGHT
 from tests.faults.waiting import until
+from tests.mongodb.replica_set import Member, ReplicaSet, free_addresses
 
 SERVERS = MEMBERS = 3
 MEMBER_PORT = 27017
@@ -74,7 +74,6 @@ class Report:
 
     @property
     def faults(self) -> dict[str, Any]:
-        """What is wrong: empty if all is well."""
         names = ("over_rate", "over_slots", "cut", "wrong", "held", "complaints")
         return {name: found for name, found in asdict(self).items() if name in names and found}
 
@@ -162,7 +161,6 @@ class Stage:
 
 
 async def _tokens(mongodb_uri: str) -> tuple[str, str]:
-    """Make tokens of the greedy and of the steady user."""
     database = Database.connect(mongodb_uri, "aibridge")
     await database.prepare(retention=None)
     identities = Identities(database, now=lambda: datetime.now(UTC), monotonic=time.monotonic)
@@ -203,7 +201,6 @@ async def _check_records(report: Report, mongodb_uri: str, traffic: Traffic, pro
 
 
 def _check_limits(report: Report, traffic: Traffic, provider: TimedProvider, happened: list[Happened]) -> None:
-    """Count each user's calls as the provider received them."""
     sent_at = {seen.call.number: seen.began_at for seen in traffic.seen}
     for group in (GREEDY, STEADY):
         refused = [
@@ -247,7 +244,6 @@ def _full_windows(requests: list[Span], refused: list[Span], happened: list[Happ
 
 
 def _check_streams(report: Report, servers: list[Server], traffic: Traffic) -> None:
-    """Find the calls that were cut, or not answered, although their server was there."""
     for number, server in enumerate(servers):
         for seen in traffic.of(number):
             there = not any(Span(seen.began_at, seen.ended_at).touches(down) for down in server.down)
@@ -266,7 +262,6 @@ def _tell(report: Report, traffic: Traffic, happened: list[Happened], began: flo
 
 
 def summary(report: Report) -> str:
-    """The figures in a few lines."""
     full = sorted(count.number for count in report.full_windows) or [0]
     where = (
         "in network namespaces" if report.namespaces else "on loopback, without network namespaces: nobody was cut off"

@@ -55,7 +55,6 @@ class TimedProvider(Provider):
             self.left_at[call.number] = loop.time()
 
     def running(self, group: int) -> list[Span]:
-        """From received to answered, of the calls of a group."""
         now = asyncio.get_running_loop().time()
         return [
             Span(began, self.left_at.get(number, now))
@@ -86,12 +85,10 @@ class Traffic:
         return [seen for seen in self.seen if seen.interception_id is not None]
 
     def of(self, number: int) -> list[Seen]:
-        """What the clients of a server saw."""
         return [seen for load, _ in self._loads[number] for seen in load.seen]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Keep the traffic up within the context."""
         async with AsyncExitStack() as stack:
             for loads in self._loads.values():
                 for load, clients in loads:

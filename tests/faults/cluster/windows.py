@@ -12,8 +12,6 @@ from typing import NamedTuple
 
 
 class Span(NamedTuple):
-    """From one time to another, in seconds."""
-
     begin: float
     end: float
 
@@ -66,5 +64,4 @@ def at_once(requests: Iterable[Span]) -> list[Count]:
 
 
 def exceeding(counts: Iterable[Count], limit: int) -> list[Count]:
-    """The counts beyond the limit."""
     return [count for count in counts if count.number > limit]

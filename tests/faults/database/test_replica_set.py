@@ -3,8 +3,8 @@
 import pytest
 
 from tests.faults.audit import Audit
-from tests.faults.database.replica_set import ReplicaSet
 from tests.faults.deployment import DATABASE_UNAVAILABLE, all_written, database_is
+from tests.mongodb.replica_set import ReplicaSet
 
 RECOVERY_SECONDS = 60
 MAX_WAIT_SECONDS = 6
@@ -15,7 +15,6 @@ pytestmark = [pytest.mark.faults, pytest.mark.server_says(*DATABASE_UNAVAILABLE)
 
 @pytest.fixture
 def mongod(io_loop, tmp_path):
-    """In place of the single one."""
     replica_set = ReplicaSet(tmp_path / "mongod")
     io_loop.run_sync(replica_set.start)
     yield replica_set

@@ -7,7 +7,7 @@ import pytest
 
 from tests.faults.audit import Audit
 from tests.faults.database.outages import frozen, killed
-from tests.faults.deployment import DATABASE_UNAVAILABLE, all_written, database_is, ready, spooled
+from tests.faults.deployment import DATABASE_UNAVAILABLE, all_written, database_is, spooled
 from tests.faults.load import CLIENTS
 from version import VERSION
 
@@ -42,7 +42,7 @@ async def test_no_call_fails_and_each_is_recorded_once_while_the_database_is_una
         async with outage(mongod):
             await asyncio.gather(asyncio.sleep(seconds), database_is(server, "unreachable", NOTICE_SECONDS))
             await spooled(server, NOTICE_SECONDS)
-            status, said = await ready(server)
+            status, said = await server.get("/readyz")
             # What is followed of providers and policies, and since when not, is told too, once it has been noticed.
             expected = {
                 "status": "ready",
@@ -82,7 +82,7 @@ async def test_under_strict_a_call_that_cannot_be_recorded_is_not_made(outage, s
                 "jobs": "ok",
                 "version": VERSION,
             }
-            status, said = await ready(server)
+            status, said = await server.get("/readyz")
             # Whether those of the database are followed is noticed at another moment.
             assert (status, {name: said[name] for name in said.keys() - {"providers", "policies"}}) == (503, away)
             requested = scenario.provider.requested.total()

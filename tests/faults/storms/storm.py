@@ -53,7 +53,6 @@ class Fate:
 
 
 def fate(random: Random, number: int) -> Fate:
-    """Draw one."""
     call = Call.numbered(number)
     script: list[Step] = list(call.script())
     cut = random.randrange(len(script))
@@ -100,8 +99,6 @@ def _marked(call: Call) -> Sequence[Step]:
 
 
 class StormProvider(Provider):
-    """Answers each call by its fate."""
-
     def __init__(self) -> None:
         super().__init__()
         self.fates: dict[int, Fate] = {}
@@ -114,8 +111,6 @@ class StormProvider(Provider):
 
 @dataclass
 class Storm:
-    """Clients of a server that call as fate has it."""
-
     server: ServerProcess
     token: str
     provider: StormProvider

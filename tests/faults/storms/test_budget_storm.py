@@ -37,8 +37,6 @@ pytestmark = [
 
 
 class SlowProvider(FakeUpstream):
-    """Answers each call after a while, always the same."""
-
     def script_of(self, request):
         due = asyncio.Event()
         asyncio.get_running_loop().call_later(ANSWER_SECONDS, due.set)
@@ -67,7 +65,6 @@ def environ(request, mongod):
 
 @pytest.fixture
 def deployments(io_loop, tmp_path, mongod, provider, environ):
-    """Three servers on one database."""
     environ = environ | {"AIBRIDGE_LIMITS_SCOPE": "cluster"}
     made = [Deployment(tmp_path / f"data-{number}", mongod.uri, provider.url, **environ) for number in range(SERVERS)]
     yield made

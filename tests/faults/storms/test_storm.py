@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 import signal
 import time
 from collections import Counter
@@ -51,22 +50,18 @@ pytestmark = [
 
 @pytest.fixture
 def provider(io_loop):
-    """In place of the one that answers every call."""
     provider = io_loop.run_sync(StormProvider().start)
     yield provider
     io_loop.run_sync(provider.stop)
 
 
 class Worker:
-    """A process, as the system sees it."""
-
     def __init__(self, pid):
         self._proc = Path(f"/proc/{pid}")
         self.pid = pid
 
     @property
     def memory(self):
-        """Resident bytes."""
         return int((self._proc / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     @property
@@ -74,17 +69,7 @@ class Worker:
         return len(list((self._proc / "fd").iterdir()))
 
 
-async def metric(server, name):
-    """The sum of a metric over its labels."""
-    client = await server.client()
-    response = await client.request("GET", "/metrics", {})
-    await client.closed()
-    found = re.findall(rf"^coder_aibridged_{name}(?:{{.*}})? (\S+)$", response.body.decode(), re.MULTILINE)
-    return sum(map(float, found))
-
-
 def leased(records):
-    """The slots that somebody holds, by the database."""
     ledgers = records.interceptions.database["limit_ledgers"].find({"_id": {"$regex": "^concurrency:"}})
     return sum(one["held"] for ledger in ledgers for one in ledger["members"].values())
 
@@ -147,8 +132,8 @@ async def test_after_a_storm_with_a_killed_worker_each_start_has_one_end(scenari
         *("completed", "client_disconnected", "server_crashed", "upstream_error", "upstream_timeout"),
         *("upstream_truncated", "upstream_unreachable"),
     }
-    assert await metric(server, "interceptions_inflight") == 0
-    counted = await metric(server, "interceptions_total")
+    assert await server.metric("interceptions_inflight") == 0
+    counted = await server.metric("interceptions_total")
     # A client that leaves while its start is being recorded has a record and no count.
     assert numbers.total() - ends["server_crashed"] - ends["client_disconnected"] <= counted <= numbers.total()
     after = (survivor.memory, survivor.open_files)

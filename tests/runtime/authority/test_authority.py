@@ -311,8 +311,6 @@ class Worker:
 
 
 class World:
-    """Two workers and what decides for them."""
-
     def __init__(self):
         self.clock = Clock()
         self.limiter = Limiter(self.clock, self.clock)

@@ -35,7 +35,6 @@ async def finish(upstream, calls):
 
 
 async def limits(server):
-    """What `GET /limits` says."""
     status, resource = await server.get(LIMITS, server.token)
     assert status == 200
     return resource

@@ -74,7 +74,6 @@ async def test_slots_and_rates_outlive_the_workers_of_a_server(server, upstream)
 
 @pytest.fixture
 def another(server_with_mongodb, run, upstream, data_dir, flags):
-    """A second server, on the database of the first."""
     return run(data_dir.parent / "another", upstream, *flags, mongodb_uri=running_uri(data_dir))
 
 

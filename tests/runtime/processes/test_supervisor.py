@@ -66,8 +66,6 @@ while sys.stdin.readline():
 
 
 class Crew:
-    """A supervisor whose workers behave as planned."""
-
     def __init__(self, folder, plan, *, workers=1, times=(), reap=None):
         self.folder = folder
         self.buried = []
@@ -100,7 +98,6 @@ class Crew:
         return int((self.folder / str(number) / "pid").read_text())
 
     def living(self):
-        """The numbers of those that live."""
         living = {worker.pid for worker in self.supervisor._exits}
         return [number for number in range(20) if (self.folder / str(number)).exists() and self.pid(number) in living]
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 import signal
 from contextlib import contextmanager
 from uuid import UUID
@@ -60,12 +59,10 @@ class TwoWorkers(ServerOfForks):
         self._database_name = database_name
 
     async def ready(self):
-        """Wait until its welcome is printed."""
         await asyncio.to_thread(self.stdout.find, "interceptions")
         self.token = (self._data_dir / "demo-token").read_text().strip()
 
     def workers(self):
-        """The process ids of its workers."""
         return {child for child in self.children() if "mongod" not in command_line(child)[0]}
 
     async def call(self, client, *, stream=False):
@@ -103,20 +100,10 @@ class TwoWorkers(ServerOfForks):
         database.close()
 
     async def recorded(self, **fields):
-        """The interceptions with these values."""
         with self.database() as database:
             return [document async for document in database.interceptions.find(fields)]
 
     async def ended_as(self, reason, number):
-        """Wait until as many interceptions have ended so."""
         with self.database() as database:
             while await database.interceptions.count_documents({"end_reason": reason}) < number:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(PAUSE_SECONDS)
-
-    async def metric(self, name):
-        """The sum of a metric over its labels."""
-        client = await self.client()
-        response = await client.request("GET", "/metrics", {})
-        await client.closed()
-        found = re.findall(rf"^coder_aibridged_{name}(?:{{.*}})? (\S+)$", response.body.decode(), re.MULTILINE)
-        return sum(map(float, found))

@@ -43,13 +43,11 @@ def run(io_loop):
 
 @pytest.fixture
 def where(mongodb_uri, database_name):
-    """What leads a server to a database of the MongoDB of this test run."""
     return {"mongodb_uri": mongodb_uri, "database_name": database_name}
 
 
 @pytest.fixture
 def server(run, upstream, data_dir, flags, where):
-    """A running server of two workers, on such a database."""
     return run(data_dir, upstream, *flags, **where)
 
 

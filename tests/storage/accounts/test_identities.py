@@ -19,8 +19,6 @@ HOUR = timedelta(hours=1)
 
 
 class Clock:
-    """Wall and monotonic time that pass when told to."""
-
     def __init__(self):
         self.seconds = 1000.0
 
@@ -43,7 +41,6 @@ def identities(database, clock):
 
 @pytest.fixture
 def elsewhere(database, clock):
-    """The same identities at another server."""
     return Identities(database, now=clock.now, monotonic=clock.monotonic)
 
 

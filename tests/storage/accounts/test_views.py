@@ -37,7 +37,6 @@ def views(database, identities):
 
 
 async def people_of(identities):
-    """Ada, an owner, and grace and linus, who are members."""
     roles = {"ada": Role.OWNER, "grace": Role.MEMBER, "linus": Role.MEMBER}
     return [Author(await identities.add_user(name, role=role)) for name, role in roles.items()]
 

@@ -83,7 +83,6 @@ async def test_mongodb_changes_ledgers_as_the_model_does(database, seed):
 
 
 async def now_of(database):
-    """The database's time in milliseconds."""
     await database.members.update_one({"_id": None}, [{"$set": {"now": {"$toLong": "$$NOW"}}}], upsert=True)
     return (await database.members.find_one({"_id": None}))["now"]
 

@@ -32,7 +32,6 @@ def store(io_loop, database, clock):
 
 
 async def counts_of(database):
-    """How many documents each collection has that has any."""
     names = [name for name in type(database).__annotations__ if name != "health"]
     counts = {name: await getattr(database, name).count_documents({}) for name in names}
     return {name: count for name, count in counts.items() if count}

@@ -84,7 +84,6 @@ async def test_a_commit_that_was_slow_and_done_is_not_done_again(database, is_be
 
 @pytest.fixture
 def copy(database, io_loop):
-    """A database without collections."""
     copy = database.beside("-copy")
     yield copy
     io_loop.run_sync(lambda: copy.derived.database.client.drop_database(copy.derived.database.name))

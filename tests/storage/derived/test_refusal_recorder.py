@@ -42,7 +42,6 @@ async def rows(database):
 
 
 async def counted(database, name="rule"):
-    """How many there are by rule or initiator."""
     sums = Counter()
     async for one in database.refusals.find():
         sums[one[name]] += one["count"]

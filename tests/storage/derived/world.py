@@ -77,7 +77,6 @@ class World:
                 await self._write(self._end(self._presumed.pop(0)))
 
     async def price_again(self):
-        """Have all calls cost something else."""
         self._factor += 1
         jobs, work = Recosts(self._database, now=self.now), self._recosting()
         await jobs.request(MIDNIGHT - timedelta(days=1), MIDNIGHT + timedelta(days=9))
@@ -86,7 +85,6 @@ class World:
             await work.step()
 
     async def remove_texts(self):
-        """Remove the texts of calls whose time has come."""
         self.time += timedelta(hours=1)
 
         async def no_pause(_):
@@ -187,7 +185,6 @@ class World:
 
 
 async def sessions(database):
-    """What the sessions add up to, by their ids."""
     names = ("interceptions", "failures", "threads", "priced", "unpriced", "no_usage", "lost_tokens", "retries")
     names += ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_write_input_tokens")
     found = {}
@@ -200,7 +197,6 @@ async def sessions(database):
 
 
 async def expected_sessions(database):
-    """What the calls of each session add up to."""
     found = defaultdict(lambda: defaultdict(int))
     async for call in database.interceptions.find({"status": {"$ne": "in_flight"}}):
         session, loss = found[call["session_id"]], call.get("cache_loss", {})
@@ -238,7 +234,6 @@ async def exported(database, question):
 
 
 async def expected_export(database, by):
-    """What the calls of each such row add up to."""
     found = defaultdict(lambda: defaultdict(int))
     async for call in database.interceptions.find({"status": {"$ne": "in_flight"}}):
         day = Bucket.DAY.floor(call["started_at"])

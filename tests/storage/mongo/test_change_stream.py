@@ -15,7 +15,6 @@ def calls(database):
 
 @pytest.fixture
 def opened(io_loop, database):
-    """Opens streams, closed with the test."""
     streams = []
 
     async def opened(after=None):

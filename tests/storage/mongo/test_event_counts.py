@@ -10,8 +10,6 @@ from tests.storage.records import NOON
 
 
 class Unreachable:
-    """A collection that takes nothing."""
-
     async def bulk_write(self, *_, **__):
         raise AutoReconnect("connection closed")
 

@@ -34,8 +34,6 @@ def program(tmp_path):
 
 @pytest.fixture
 def run(program, tmp_path):
-    """Run such a program to its end."""
-
     def start(script):
         process = Mongod(program(script), ["--quiet"], tmp_path / "mongod.log")
         process._process.wait(timeout=20)

@@ -18,8 +18,6 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
 class Store(PolicyStore):
-    """One with its users and groups, that keeps what it told of."""
-
     def __init__(self, database):
         self.told = []
         self.at = NOW

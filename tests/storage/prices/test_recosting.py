@@ -66,7 +66,6 @@ def prices():
 
 @pytest.fixture
 def few_at_once(monkeypatch, prices):
-    """The prices, with batches of two."""
     monkeypatch.setattr(module, "BATCH", 2)
     return prices
 

@@ -38,7 +38,6 @@ def manage(database, clock, sealer, check=check_provider):
 
 
 async def trail(database):
-    """What was audited, in its order."""
     return [document["action"] async for document in database.audit.find().sort("at", 1)]
 
 

@@ -26,7 +26,6 @@ def small_pages(monkeypatch):
 
 
 async def numbers(pages):
-    """The numbers of the calls on each page."""
     return [[document["_id"].int for document in page] async for page in pages]
 
 

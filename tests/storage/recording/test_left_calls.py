@@ -48,7 +48,6 @@ async def recording(database, process):
 
 
 async def begin_call(database, process, *, call=CALL):
-    """A call that the process leaves in flight."""
     async with recording(database, process) as recorder:
         await recorder.start(interception(id=call))
         usage = TokenUsage(provider_response_id="resp_1", input_tokens=3)

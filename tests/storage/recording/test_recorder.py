@@ -41,7 +41,6 @@ async def opened(database, folder, strict=False, prices=None, texts=None):
 
 
 async def settled(database, recorder):
-    """The one document there is, when everything was written."""
     assert await recorder.flush(10)
     (document,) = await database.interceptions.find().to_list(None)
     return document
@@ -190,11 +189,10 @@ async def test_the_death_of_a_primary_under_load_loses_and_doubles_nothing(repli
             acknowledged.append(number)
             recorder.end(interception(id=UUID(int=number)), ending(interception_id=UUID(int=number)))
 
-    primary = await replica_set.primary(database)
     async with opened(database, tmp_path / "spool") as recorder:
         running = [asyncio.create_task(calls(recorder)) for _ in range(20)]
         await until(lambda: len(acknowledged) > 60)
-        os.kill(primary.pid, signal.SIGKILL)
+        replica_set.signal_member(await replica_set.primary(), signal.SIGKILL)
         await asyncio.gather(*running)
         assert await recorder.flush(60), (recorder.outbox.trouble, recorder.queue_length, recorder.outbox.spool.records)
     documents = await database.interceptions.find(sort=[("_id", 1)]).to_list(None)

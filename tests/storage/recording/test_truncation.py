@@ -13,7 +13,6 @@ FIELDS = st.dictionaries(st.sampled_from("abc"), VALUES) | st.fixed_dictionaries
 
 
 def texts(value):
-    """All text that may be dropped, in bytes."""
     match value:
         case str():
             return len(value.encode())
@@ -25,7 +24,6 @@ def texts(value):
 
 
 def storable(value):
-    """The same as BSON can hold it."""
     match value:
         case str():
             return value.encode(errors="replace").decode()

@@ -31,7 +31,6 @@ AN_HOUR = Question(NOON, NOON + timedelta(hours=1), by=(MODEL,))
 
 
 async def grouped(database, query, asked_for=AN_HOUR, on_progress=None):
-    """What the calls add up to that a search finds."""
     asked_for = replace(asked_for, conditions=query.conditions, visible_to=query.visible_to)
     options = {} if on_progress is None else {"on_progress": on_progress}
     return await Questions(database).answer(asked_for, finder=SearchIndex(database).every(query), **options)

@@ -38,7 +38,6 @@ GROUP = UUID("00009009-0000-4000-8000-000000000000")
 
 
 def made(number, *, prompt="", tool="", thought="", error="", second=None, **changes):
-    """Make the document of a call with this number."""
     reason = EndReason.UPSTREAM_ERROR if error else EndReason.COMPLETED
     id_, at = UUID(int=number), NOON + timedelta(seconds=number if second is None else second)
     tools = (
@@ -84,7 +83,6 @@ async def kept_in_segments(database, documents, cut):
 
 
 async def read_all(database, query):
-    """The calls that a search finds, by reading each."""
     found = await database.interceptions.find(query.conditions).to_list(None)
     asked, visible_to = query.search.texts, query.visible_to
     return [one for one in found if (asked is None or asked.matches(one)) and visible_to in {None, one["initiator_id"]}]

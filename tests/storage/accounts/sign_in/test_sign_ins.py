@@ -45,7 +45,6 @@ def server(database, clock):
 
 @pytest.fixture
 def elsewhere(database, clock):
-    """The same at another server."""
     return make_server(database, clock)
 
 

@@ -95,21 +95,18 @@ class Register:
         return not any(used) and all(own.number == change.number and not own.busy for change, own in made)
 
     def of(self, change):
-        """The members of the ledger that a change is for."""
         return self.ledgers.get(name_of(change.limit), {}).get("members", {})
 
     def read(self, names):
         return {name: Ledger.of(self.ledgers[name]) for name in names if name in self.ledgers}
 
     def hear(self):
-        """The heartbeats of all servers."""
         return {
             name: beat._replace(age_ms=self.time - at if clock == self.clock else None)
             for name, (beat, at, clock) in self.beats.items()
         }
 
     def put(self, name, heartbeat, clock, read_at):
-        """Write a heartbeat, unless it is too late."""
         if self.time <= read_at + WRITE_MS:
             self.number += 1
             self.beats[name] = (heartbeat._replace(beat=self.number), self.time, clock)
@@ -214,7 +211,6 @@ class Server:
         return self.register.read(self.flight[0]), DatabaseTime(self.register.time, self.register.clock, self.now_ns())
 
     def finish(self, answer):
-        """Decide by an answer; None is that there was none, and the round is made again."""
         self.flight = None
         if answer is None:
             self.failures += 1
@@ -226,7 +222,6 @@ class Server:
         self.rounds.settle(ledgers, self.time.now, self.time.read_at)
 
     def run(self, rounds=50):
-        """Make rounds until there is nothing to do."""
         while self.rounds.pending and rounds:
             self.begin()
             self.write()

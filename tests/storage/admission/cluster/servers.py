@@ -104,7 +104,6 @@ def cut_off(server):
 
 
 def join_again(server, database):
-    """Let a server that was cut off reach the database."""
     DATABASES[server].members, DATABASES[server].limit_ledgers = database.members, database.limit_ledgers
 
 

@@ -92,7 +92,6 @@ calls = st.builds(
 
 
 def thread_of(call, world):
-    """Where a call belongs, calculated independently."""
     issuers = [
         other
         for other in world
@@ -122,7 +121,6 @@ def test_every_answer_goes_on_with_the_latest_call_before_it(io_loop, database, 
 
 
 def given_to(document):
-    """The results of the tool calls of a document, by the call's id."""
     return {
         usage["provider_tool_call_id"]: (result["bytes"], result["is_error"])
         for usage in document["tool_usages"]

@@ -17,7 +17,6 @@ def id_of(number):
 
 
 def call(number=1, **changes):
-    """Make a call that has ended, as it is read to be added to its session."""
     fields = {
         "_id": id_of(number),
         "initiator_id": binary(ADA.id),

@@ -81,7 +81,6 @@ def check_rest(query, pages, groups):
 
 
 def keys_of(document, dimensions):
-    """The groups that a call is in."""
     single = {
         Dimension.USER: document["initiator_id"],
         Dimension.MODEL: document["model"],

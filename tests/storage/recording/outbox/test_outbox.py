@@ -57,7 +57,6 @@ def tail(outbox):
 
 
 def on_disk(folder):
-    """What the files have."""
     files = [path.read_bytes() for path in sorted(folder.glob("*.journal"))]
     return [RecordOperation.decode(record) for data in files for record in read_frames(data)]
 

@@ -38,7 +38,6 @@ def files(folder):
 
 
 def on_disk(folder):
-    """The records on disk, by file."""
     return [list(read_frames(path.read_bytes())) for path in files(folder)]
 
 

@@ -23,12 +23,10 @@ pytestmark = pytest.mark.usefixtures("brief_outages")
 
 
 async def found(database):
-    """Everything in the database, by number."""
     return {document.pop("_id").int: document async for document in database.interceptions.find()}
 
 
 def left_behind(folder, *records):
-    """What a process that is gone left in its spool."""
     spool = Spool(folder)
     for record in records:
         spool.append(record)
@@ -37,7 +35,6 @@ def left_behind(folder, *records):
 
 @pytest.fixture
 def patient(brief_outages, monkeypatch):
-    """A database may be slow."""
     monkeypatch.setattr(writer_module, "COMMIT_SECONDS", 30)
 
 
@@ -52,7 +49,6 @@ async def opened(database, folder, strict=False, **options):
 
 
 async def committing(outbox, commands):
-    """Wait until a batch is on its way."""
     await until(lambda: commands.batches and outbox.batch)
 
 

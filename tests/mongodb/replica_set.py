@@ -28,12 +28,9 @@ class Member(NamedTuple):
 
 
 class ReplicaSet:
-    """Three mongods. Each is known by its address.
+    """Three mongods, each known by its address. Without a primary for `election_ms` the others elect one.
 
-    Args:
-        folder: For their data.
-        members: Where they are; by default at free ports of this machine.
-        election_ms: After how long without a primary the others elect one.
+    Where a busy machine exceeds that, a primary steps down again and again, and no write ends.
     """
 
     def __init__(self, folder: Path, members: Sequence[Member] = (), election_ms: int = 10_000) -> None:
@@ -51,7 +48,6 @@ class ReplicaSet:
         return f"mongodb://{','.join(self._members)}/?replicaSet=rs0"
 
     async def start(self) -> None:
-        """Start it and wait until every member has its part."""
         for address in self._members:
             self.start_member(address)
         members = [{"_id": number, "host": address} for number, address in enumerate(self._members)]
@@ -79,7 +75,6 @@ class ReplicaSet:
         await self.end_member(address)
 
     async def end_member(self, address: str) -> None:
-        """Have it stop in an orderly way, if it still runs."""
         await self._mongods[address].stop()
 
     def signal_member(self, address: str, number: signal.Signals) -> None:
@@ -113,7 +108,6 @@ class ReplicaSet:
 
 
 def free_addresses(number: int) -> list[str]:
-    """Addresses on this machine at which nobody listens."""
     return [f"127.0.0.1:{port}" for port in free_ports(number)]
 
 
