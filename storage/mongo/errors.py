@@ -29,6 +29,8 @@ _OUTAGE_CODES = LOSS_CODES | {50, 239, 246, 262, 11601}
 
 DUPLICATE_KEY = 11000
 
+INDEX_DIFFERS = 85  # IndexOptionsConflict
+
 
 class DatabaseUnavailableError(Exception):
     """The database does not answer, or refuses the login. The text is one sentence without credentials."""

@@ -1,27 +1,23 @@
-"""All indexes of the database: their keys, which queries use as hints, and how they are made.
-
-How long calls, sessions, refusals and the search index are kept is an index of their time too: MongoDB removes older
-documents by it (MongoDB's manual, "TTL Indexes").
-"""
+"""All indexes of the database but those of retention: their keys, which queries use as hints, and how they are made."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import math
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import pymongo
-from motor.motor_asyncio import AsyncIOMotorCollection, AsyncIOMotorDatabase
+from motor.motor_asyncio import AsyncIOMotorDatabase
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.collation import Collation, CollationStrength
 from pymongo.errors import OperationFailure
 
-from storage.mongo.errors import DatabaseUnavailableError
+from storage.mongo.errors import INDEX_DIFFERS, DatabaseUnavailableError
+from storage.mongo.retention import set_retention
 
 ANY_CASE = Collation("en", strength=CollationStrength.SECONDARY)
 """How names of users and groups are compared and sorted: case makes no difference."""
@@ -248,29 +244,19 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
         "limit_ledgers": (_EXPIRY,),
     }
 )
-"""All indexes, by collection, without those of retention, see `set_retention`."""
+"""All indexes, by collection, without those of `storage.mongo.retention`."""
 
 
 INDEX_SECONDS = 3_600.0
 """How long one index may take that is made of many records."""
 
 _LONG_SECONDS = 5.0
-_RETENTION = "retention"
-_RETAINED = {
-    "interceptions": "started_at",
-    "sessions": "last_active_at",
-    **dict.fromkeys(("refusals", "client_events"), "at"),
-    **dict.fromkeys(("search_segments", "search_parts"), "last"),
-}
-_MAX_SECONDS = 2**31 - 1
 
 # A page reads them as of one moment with others. MongoDB refuses that for some milliseconds after a collection was made, so
 # the first write does not make it.
 _WITHOUT_INDEXES = ("derived",)
 
 _NAMESPACE_EXISTS = 48
-_INDEX_MISSING = {26, 27}  # NamespaceNotFound, IndexNotFound
-_INDEX_DIFFERS = 85  # IndexOptionsConflict
 _KEYS_DIFFER = 86  # IndexKeySpecsConflict
 
 _log = logging.getLogger(__name__)
@@ -303,46 +289,10 @@ async def make_indexes_of(database: AsyncIOMotorDatabase[dict[str, Any]], name: 
     try:
         await database[name].create_indexes(list(INDEXES[name]))
     except OperationFailure as error:
-        if error.code not in {_INDEX_DIFFERS, _KEYS_DIFFER}:
+        if error.code not in {INDEX_DIFFERS, _KEYS_DIFFER}:
             raise
         text = f"the collection {name} of the database {database.name} has indexes that are not of this version of AI Bridge"
         raise DatabaseUnavailableError(f"{text}: name another database, or remove this one") from error
-
-
-async def set_retention(database: AsyncIOMotorDatabase[dict[str, Any]], retention: timedelta | None) -> None:
-    """Set how long documents are kept, in whole seconds, at least one; None keeps them forever."""
-    changes = [
-        drop_index(database[name], _RETENTION) if retention is None else _keep(database[name], field, retention)
-        for name, field in _RETAINED.items()
-    ]
-    await asyncio.gather(*changes)
-
-
-async def drop_index(collection: AsyncIOMotorCollection[dict[str, Any]], index: str) -> None:
-    """Drop an index, if it is there.
-
-    MongoDB locks the whole collection for any drop, and waits for that lock behind each open transaction, also one of a
-    process that was killed, for up to a minute. So nothing is dropped that is not there.
-    """
-    if index not in await collection.index_information():
-        return
-    try:
-        await collection.drop_index(index)
-    except OperationFailure as error:
-        if error.code not in _INDEX_MISSING:
-            raise
-
-
-async def _keep(collection: AsyncIOMotorCollection[dict[str, Any]], field: str, retention: timedelta) -> None:
-    seconds = min(max(math.ceil(retention.total_seconds()), 1), _MAX_SECONDS)
-    index = IndexModel(field, name=_RETENTION, expireAfterSeconds=seconds)
-    try:
-        await collection.create_indexes([index])
-    except OperationFailure as error:
-        if error.code != _INDEX_DIFFERS:
-            raise
-        change = {"name": _RETENTION, "expireAfterSeconds": seconds}
-        await collection.database.command({"collMod": collection.name, "index": change})
 
 
 @contextlib.contextmanager

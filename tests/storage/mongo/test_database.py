@@ -4,7 +4,8 @@ from datetime import timedelta
 import pytest
 
 from storage.mongo.database import Database, DatabaseUnavailableError
-from storage.mongo.indexes import INDEXES, set_retention
+from storage.mongo.indexes import INDEXES
+from storage.mongo.retention import set_retention
 from tests.cases import for_each
 
 
