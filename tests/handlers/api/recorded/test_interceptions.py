@@ -63,8 +63,7 @@ async def test_a_call_has_the_groups_of_its_time_and_is_found_by_each_id_also_in
     assert await listed(running, "q=request_id:req_other") == (0, [])
 
 
-async def test_the_list_is_whole_and_its_pages_give_each_call_once_newest_first(running, call):
-    # an interception is listed whole
+async def test_an_interception_is_listed_whole(running, call):
     said = {"Session-Id": "s1", "Agent-Id": "agent-2", "Request-Class": "subagent"}
     said = {f"X-Claude-Code-{name}": value for name, value in said.items()}
     id_ = await call(MESSAGES, headers=running.headers | {"User-Agent": "claude-cli/2.1"} | said)
@@ -104,21 +103,6 @@ async def test_the_list_is_whole_and_its_pages_give_each_call_once_newest_first(
     assert (prompt["created_at"], usage["created_at"]) == (times[0], times[-1])
     assert len({UUID(one["id"]) for one in (result, usage, prompt)}) == 3
     assert (await running.get(f"{LIST}/{id_}"))[1] == result
-    await running.afresh()
-    # pages by cursor and by offset give each call once newest first
-    ids = [await call(conversation) for conversation in (CHAT, RESPONSES, MESSAGES, CHAT, MESSAGES)]
-    count, everything = await listed(running)
-    assert (count, sorted(everything)) == (5, sorted(ids))
-    by_offset, by_cursor, after = [], [], ""
-    for offset in range(0, 6, 2):
-        count, page = await listed(running, f"limit=2&offset={offset}")
-        assert count == 5
-        by_offset += page
-        count, page = await listed(running, f"limit=2{after}")
-        assert count == 5
-        by_cursor += page
-        after = f"&after_id={page[-1]}"
-    assert by_offset == by_cursor == everything
 
 
 async def test_the_list_is_searched(running, call):
@@ -130,16 +114,11 @@ async def test_the_list_is_searched(running, call):
         "provider_name:anthropic": [messages],
         'model:"claude two"': [messages],
         "client:Unknown model:gpt": [chat],
-        "initiator:me provider:openai": [chat],
         f"initiator:{running.identity.user.id} model:gpt": [chat],
         "status:completed model:gpt": [chat],
         "status:failed": [],
-        "status:in_flight": [],
-        f"request_id:{messages.upper()}": [messages],
         f"user:me {messages.upper()}": [messages],
         "user:ADA CHATCMPL-1": [chat],
-        messages: [messages],
-        f"PROVIDER:anthropic {messages}": [messages],
         "request_id:chatcmpl-1": [chat],
         "session_id:nothing": [],
         'started_after:"2099-01-01T00:00:00Z"': [],
@@ -148,7 +127,6 @@ async def test_the_list_is_searched(running, call):
         "-model:gpt": [messages],
         "-initiator:me": [],
         "since:1h -provider:openai": [messages],
-        "until:1h": [],
         "http:2xx took:<1h streaming:false": [messages, chat],
         "tool:nothing": [],
         "end:completed -error:x tokens:>=1": [messages, chat],
@@ -167,22 +145,14 @@ async def test_a_member_sees_only_its_own_calls_whatever_it_asks(running, call):
     assert await listed(running, f"q=request_id:{other}", headers=member) == (0, [])
     assert (await listed(running, headers=auditor))[0] == 2
     assert await listed(running, "q=initiator:grace", headers=auditor) == (1, [own])
-    responses = [
-        await running.get(f"{LIST}?q=initiator:{name}", member)
-        for name in ("ada", "nobody", str(running.identity.user.id), str(uuid4()))
-    ]
-    for (status, response), name in zip(responses, ("ada", "nobody"), strict=False):
+    for name in ("ada", "nobody", str(running.identity.user.id), str(uuid4())):
         detail = f'user "{name}" does not exist or is unavailable to you'
-        assert (status, response) == (
-            400,
-            {
-                "message": "Invalid interception search query.",
-                "validations": [{"field": "user", "detail": detail}],
-            },
-        )
-    assert [status for status, _ in responses] == [400] * 4
+        refusal = {
+            "message": "Invalid interception search query.",
+            "validations": [{"field": "user", "detail": detail}],
+        }
+        assert await running.get(f"{LIST}?q=initiator:{name}", member) == (400, refusal)
     status, response = await running.get(f"{LIST}?after_id={other}", member)
-    assert (status, response) == await running.get(f"{LIST}?after_id={other}".replace(other, other), member)
     assert (status, response["message"]) == (400, "Query parameters have invalid values.")
     await running.bridge.identities.remove_user("grace")
     assert await listed(running, "q=initiator:GRACE", headers=auditor) == (1, [own])
@@ -246,10 +216,6 @@ async def test_a_call_is_shown_as_listed_to_who_may_see_it_and_asks_rightly(runn
     # what cannot be asked is refused by name
     invalid = "Query parameters have invalid values."
     refusals = {
-        "limit=0": {
-            "message": "Invalid pagination limit value.",
-            "detail": "Pagination limit must be in range (0, 1000]",
-        },
         "limit=0&offset=-1&after_id=x": {
             "message": "Invalid pagination limit value.",
             "detail": "Pagination limit must be in range (0, 1000]",
@@ -284,15 +250,6 @@ async def test_a_call_is_shown_as_listed_to_who_may_see_it_and_asks_rightly(runn
     }
     responses = {query: await running.get(f"{LIST}?{query}") for query in refusals}
     assert responses == {query: (400, refusal) for query, refusal in refusals.items()}
-    await running.afresh()
-    # the list needs a token
-    status, response = await running.get(LIST, {})
-    message = "A token is required: send it as `Authorization: Bearer TOKEN` or `X-Api-Key: TOKEN`."
-    assert (status, response) == (401, {"message": message})
-    await running.afresh()
-    # an unknown resource is refused by name
-    for path in ("/api/v2/aibridge/interceptions/x/y", "/api/v3", "/favicon.ico"):
-        assert await running.get(path) == (404, {"message": f"not found: GET {path}"})
 
 
 async def reads(running):

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-from itertools import product
 from urllib.parse import quote
 from uuid import UUID, uuid4, uuid5
 
@@ -155,21 +154,14 @@ async def test_a_session_is_named_in_the_body_or_a_thread_and_there_once_a_call_
     assert await running.get(f"{LIST}/{id_of(running, 's1')}") == UNKNOWN
 
 
-async def test_sessions_and_threads_come_in_pages_and_the_list_is_searched(running, call):
-    # pages by cursor and by offset give each session once newest first
-    for number in range(10):
+async def test_sessions_come_in_pages_and_the_list_is_searched(running, call):
+    # pages by cursor and by offset, newest first
+    for number in range(6):
         await call(session=f"s{number // 2}")
-    ids = [id_of(running, f"s{number}") for number in range(5)]
-    count, everything = await listed(running)
-    assert (count, everything) == (5, ids[::-1])
-    by_offset, by_cursor, after = [], [], ""
-    for offset in range(0, 6, 2):
-        by_offset += (await listed(running, f"limit=2&offset={offset}"))[1]
-        count, page = await listed(running, f"limit=2{after}")
-        assert count == 5
-        by_cursor += page
-        after = f"&after_session_id={page[-1]}"
-    assert by_offset == by_cursor == everything
+    everything = [id_of(running, f"s{number}") for number in (2, 1, 0)]
+    assert await listed(running) == (3, everything)
+    for after in ("offset=1", f"after_session_id={everything[0]}"):
+        assert await listed(running, f"limit=1&{after}") == (3, everything[1:2])
     # all of them come as CSV, without prompts
     exported = await running.request("GET", f"{LIST}/export?order_by=started", running.headers)
     rows = list(csv.DictReader(io.StringIO(exported.body.decode(), newline="")))
@@ -177,16 +169,6 @@ async def test_sessions_and_threads_come_in_pages_and_the_list_is_searched(runni
     assert not {name for name in rows[0] if "prompt" in name}
     assert (rows[0]["models"], rows[0]["interceptions"], rows[0]["failures"]) == ("claude", "2", "0")
     assert (rows[0]["initiator.username"], rows[0]["retries.calls"]) == ("ada", "0")
-    await running.afresh("sessions")
-    # threads come in pages
-    ids = [await call(session="s1") for _ in range(3)]
-    path = f"{LIST}/{id_of(running, 's1')}?limit=2"
-    pages = []
-    for after in ("", f"&after_thread_id={ids[1]}"):
-        _, session = await running.get(path + after)
-        page = session["thread_page"]
-        pages.append(([thread["id"] for thread in page["results"]], page["more"]))
-    assert pages == [(ids[:2], True), (ids[2:], False)]
     await running.afresh("sessions")
     # the list is searched
     alone = await call(model="haiku", issues=("toolu_1",))
@@ -196,11 +178,9 @@ async def test_sessions_and_threads_come_in_pages_and_the_list_is_searched(runni
     named = id_of(running, "s 1")
     for query, ids in {
         "provider:anthropic": [named, alone],
-        "provider:openai": [],
         "provider_name:anthropic model:haiku": [alone],
         'client:"Claude Code"': [named, alone],
         "client:Unknown": [],
-        "user:me model:haiku": [alone],
         f"initiator:{running.identity.user.id} model:claude": [named],
         'session_id:"s 1"': [named],
         f"session_id:{named}": [named],
@@ -253,19 +233,9 @@ async def test_a_member_sees_only_its_own_sessions_whatever_it_asks(running, cal
 
 
 async def test_what_cannot_be_asked_of_sessions_is_refused_by_name(running, call):
-    # what cannot be asked of a session is refused by name
-    id_ = await call()
-    refusals = {
-        f"after_thread_id={UUID(int=1)}": {
-            "message": INVALID,
-            "validations": [{"field": "after_thread_id", "detail": "no thread with this id that you may see"}],
-        },
-    }
-    answered = {query: await running.get(f"{LIST}/{id_}?{query}") for query in refusals}
-    assert answered == {query: (400, refusal) for query, refusal in refusals.items()}
-    await running.afresh("sessions")
-    # an unknown session is not found
-    await call()
+    thread = {"field": "after_thread_id", "detail": "no thread with this id that you may see"}
+    path = f"{LIST}/{await call()}?after_thread_id={UUID(int=1)}"
+    assert await running.get(path) == (400, {"message": INVALID, "validations": [thread]})
     ids = (str(UUID(int=1)), "x", "grouping", "%24ne")
     assert {id_: await running.get(f"{LIST}/{id_}") for id_ in ids} == dict.fromkeys(ids, UNKNOWN)
 
@@ -292,97 +262,3 @@ async def test_a_timeline_has_the_calls_with_tools_loops_and_refusals(running, c
     assert await listed(running) == (2, [id_of(running, "s2"), id_of(running, "s1")])
     order = {"field": "order_by", "detail": "must be one of started, last_active, cost, lost, failed, calls"}
     assert (await running.get(f"{LIST}?order_by=x"))[1]["validations"] == [order]
-
-
-QUESTION = {"role": "user", "content": "What time is it?"}
-
-
-def chat_completions(answered, issued):
-    """Make a request that answers some tool calls, and a response that issues some: as one body and as events."""
-    answers = [{"role": "tool", "tool_call_id": id_, "content": "noon"} for id_ in answered]
-    function = {"name": "clock", "arguments": "{}"}
-    calls = [{"index": n, "id": id_, "type": "function", "function": function} for n, id_ in enumerate(issued)]
-    choice = {"index": 0, "finish_reason": "tool_calls" if issued else "stop"}
-    body = {"id": "chatcmpl-1", "choices": [choice | {"message": {"role": "assistant", "tool_calls": calls}}]}
-    events = [{"id": "chatcmpl-1", "choices": [choice | {"delta": {"role": "assistant", "tool_calls": calls}}]}]
-    return {"messages": [QUESTION, *answers]}, body, events
-
-
-def responses(answered, issued):
-    answers = [{"type": "function_call_output", "call_id": id_, "output": "noon"} for id_ in answered]
-    calls = [
-        {"type": "function_call", "id": f"fc_{id_}", "call_id": id_, "name": "clock", "arguments": "{}"}
-        for id_ in issued
-    ]
-    body = {"id": "resp_1", "object": "response", "status": "completed", "output": calls}
-    done = [{"type": "response.output_item.done", "output_index": n, "item": call} for n, call in enumerate(calls)]
-    return {"input": [QUESTION, *answers]}, body, [*done, {"type": "response.completed", "response": body}]
-
-
-def messages(answered, issued):
-    results = [{"type": "tool_result", "tool_use_id": id_, "content": "noon"} for id_ in answered]
-    answers = [{"role": "user", "content": results}] if results else []
-    calls = [{"type": "tool_use", "id": id_, "name": "clock", "input": {}} for id_ in issued]
-    body = {"type": "message", "id": "msg_1", "role": "assistant", "content": calls}
-    blocks = [{"type": "content_block_start", "index": n, "content_block": call} for n, call in enumerate(calls)]
-    start = {"type": "message_start", "message": body | {"content": []}}
-    return {"max_tokens": 9, "messages": [QUESTION, *answers]}, body, [start, *blocks, {"type": "message_stop"}]
-
-
-APIS = [
-    ("/openai/v1/chat/completions", chat_completions),
-    ("/openai/v1/responses", responses),
-    ("/anthropic/v1/messages", messages),
-]
-
-
-@pytest.fixture
-def exchange(running):
-    """Make a call that answers and issues tool calls, and wait until it is recorded; returns its id."""
-
-    async def exchange(path, speak, *, stream, answered=(), issued=(), headers=None):
-        request, body, events = speak(answered, issued)
-        media_type, content = "application/json", json.dumps(body).encode()
-        if stream:
-            media_type = "text/event-stream"
-            content = b"".join(b"data: %s\n\n" % json.dumps(event).encode() for event in events)
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: {media_type}\r\nContent-Length: {len(content)}\r\n\r\n"
-        running.upstream.scripts = [[head.encode() + content]]
-        sent = json.dumps({"model": "m", "stream": stream} | request).encode()
-        response = await running.request("POST", f"/api/v2/aibridge{path}", headers or running.headers, sent)
-        assert (response.status, response.body) == (200, content)
-        assert await running.bridge.recorder.flush(5)
-        return UUID(response.header("X-AI-Bridge-Interception-Id"))
-
-    return exchange
-
-
-async def threads_of(running):
-    """The parent and the root of each interception that has them."""
-    linked = running.bridge.database.interceptions.find({"parent_id": {"$ne": None}})
-    return {document["_id"]: (document["parent_id"], document["root_id"]) async for document in linked}
-
-
-async def test_the_calls_of_an_agent_of_one_user_are_one_thread(running, exchange):
-    # the calls of an agent are one thread
-    expected = {}
-    for number, ((path, speak), stream) in enumerate(product(APIS, (True, False)), start=1):
-        case, ids = (speak.__name__, stream), [f"call_{number}_{one}" for one in range(3)]
-        requested = await exchange(path, speak, stream=stream, issued=ids[:2])
-        answered = await exchange(path, speak, stream=stream, answered=ids[:2], issued=ids[2:])
-        finished = await exchange(path, speak, stream=stream, answered=ids[2:])
-        asked_anew = await exchange(path, speak, stream=stream)
-        await derive(running.bridge.database)
-        expected |= {answered: (requested, requested), finished: (answered, requested)}
-        assert await threads_of(running) == expected, case
-        recorded = {UUID(interception["id"]): interception for interception in await running.ended(4 * number)}
-        assert list(recorded)[:4] == [asked_anew, finished, answered, requested], case
-        assert {interception["end_reason"] for interception in recorded.values()} == {"completed"}, case
-    await running.afresh()
-    # a user does not join the thread of another
-    path, speak = APIS[0]
-    await exchange(path, speak, stream=False, issued=("call_1",))
-    grace = await running.user("grace")
-    await exchange(path, speak, stream=False, answered=("call_1",), headers=grace)
-    await derive(running.bridge.database)
-    assert await threads_of(running) == {}
