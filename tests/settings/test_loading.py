@@ -34,13 +34,6 @@ def refusal(flags, environ):
     return caught.value.message
 
 
-def test_limits_are_those_of_a_process_or_of_all():
-    assert load({"limits-scope": "cluster"}, {}).limits_scope is LimitsScope.CLUSTER
-    assert refusal({"limits-scope": "world"}, {}) == (
-        "--limits-scope: 'world' is not allowed; give process or server or cluster"
-    )
-
-
 def test_several_workers_count_together_unless_told_otherwise():
     assert load({"workers": "2"}, {}).limits_scope is LimitsScope.SERVER
     assert load({"workers": "2"}, {"AIBRIDGE_LIMITS_SCOPE": "process"}).limits_scope is LimitsScope.PROCESS
@@ -91,23 +84,10 @@ def test_roles_are_mapped_from_a_claim():
 
 
 def test_every_setting_refuses_nonsense_in_its_own_name():
-    anything_goes = {
-        "data-dir",
-        "mongodb-database",
-        "openai-key",
-        "anthropic-key",
-        "upstream-proxy",
-        "no-proxy",
-        "egress-hosts",
-        "support-contact",
-    } | {
-        "tls-cert-file",
-        "tls-key-file",
-        *("oidc-client-id", "oidc-name", "oidc-username-claim", "oidc-group-claim", "oidc-role-claim"),
-        *("oidc-allowed-domains", "auth-proxy-header"),
-        "openai-fallback",
-        "anthropic-fallback",
-    }
+    texts = "data-dir mongodb-database openai-key anthropic-key upstream-proxy no-proxy egress-hosts support-contact"
+    names = "tls-cert-file tls-key-file auth-proxy-header openai-fallback anthropic-fallback"
+    of_openid = "client-id name username-claim group-claim role-claim allowed-domains"
+    anything_goes = {*texts.split(), *names.split(), *(f"oidc-{name}" for name in of_openid.split())}
     for setting in declared():
         if setting.flag and setting.name not in anything_goes:
             assert refusal({}, {setting.env: "n0nsense"}).startswith(f"{setting.env}: 'n0nsense' is not allowed; give ")

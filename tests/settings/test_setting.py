@@ -54,11 +54,6 @@ def test_a_bad_secret_is_not_repeated():
     )
 
 
-def test_a_secret_is_read_from_the_file_that_its_variable_names(tmp_path):
-    (tmp_path / "key").write_text("sk-file\n")
-    assert SECRET.read({}, {"AIBRIDGE_OPENAI_KEY_FILE": str(tmp_path / "key")}) == ("sk-file",)
-
-
 def test_a_flag_wins_over_a_file_that_is_not_even_read():
     flags, environ = {"mongodb-uri": "mongodb://host"}, {"AIBRIDGE_MONGODB_URI_FILE": "/nowhere"}
     assert URI.read(flags, environ) == "mongodb://host"

@@ -63,20 +63,6 @@ async def test_only_a_new_connection_says_how_long_it_took_to_make(provider, cli
     assert 0 < new.connect < 2
 
 
-async def test_a_redirect_is_an_answer_like_any_other(provider, client):
-    provider.play(b"HTTP/1.1 302 Found\r\nLocation: http://elsewhere/\r\nContent-Length: 0\r\n\r\n")
-    response = await client.open("GET", provider.url, [], b"")
-    assert (response.status, response.header("location")) == (302, "http://elsewhere/")
-    response.close()
-
-
-async def test_a_name_that_does_not_exist_is_not_asked(client):
-    with pytest.raises(
-        UpstreamNotReachedError, match=r"^no connection to the provider: its name (is not found|cannot be looked up)$"
-    ):
-        await client.open("GET", "http://nobody.invalid/", [], b"")
-
-
 async def test_a_connection_that_is_not_accepted_in_time_is_not_asked(io_loop):
     client = UpstreamClient(connect_timeout=0.1, idle_timeout=60)
     # Nobody accepts, and the queue for those who might is full: the system answers no further one.
@@ -224,11 +210,3 @@ async def test_an_answer_with_a_transfer_coding_that_was_not_asked_for_is_none(p
         provider.play(f"HTTP/1.1 200 OK\r\nTransfer-Encoding: {coding}\r\n\r\n2\r\nhi\r\n0\r\n\r\n".encode(), CLOSE)
         assert isinstance(await failure(client.open("GET", provider.url, [], b"")), UpstreamUnreachableError), coding
         await provider.requests[0].closed.wait()
-
-
-async def test_the_beginning_of_a_body_can_be_looked_at_before_it_is_taken(client, provider):
-    provider.play(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 11\r\n\r\n", b"all of", b" this")
-    response = await client.open("POST", provider.url, [], b"{}")
-    assert (await response.peek(100), response.buffered()) == (b"all of this", b"all of this")
-    assert await response.stream_to(lambda _: True)
-    response.close()

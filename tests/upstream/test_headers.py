@@ -25,16 +25,16 @@ OF_THE_ORIGIN = (
 NOT_DOWN = {*f"{OF_A_HOP} {OF_THE_ORIGIN} x-accel-redirect x-sendfile x-lighttpd-a x-litespeed-a x-reproxy-url".split()}
 
 
-def test_what_the_client_sent_goes_upstream_in_order_and_repeats():
+def test_what_either_side_sent_reaches_the_other_in_order_and_repeats():
     sent = [
         ("Anthropic-Version", "2023-06-01"),
         ("Anthropic-Beta", "a"),
         ("Anthropic-Beta", "b"),
-        ("X-Stainless-Retry-Count", "0"),
-        ("User-Agent", "claude-cli/2.1"),
         ("X-Unheard-Of", "1"),
     ]
     assert to_upstream(sent, []) == [*sent, ("Accept-Encoding", "identity")]
+    limits = [("Retry-After", "7"), ("Anthropic-Ratelimit-Requests-Remaining", "9"), ("Content-Length", "12")]
+    assert to_client([("Proxy-Authenticate", "Basic"), *limits, *sent]) == [*limits, *sent]
 
 
 def test_what_connection_names_stays_here():
@@ -46,30 +46,6 @@ def test_what_connection_names_stays_here():
     ]
     assert to_upstream(sent, [KEY]) == [("X-Other", "2"), ("Accept-Encoding", "identity"), KEY]
     assert to_client(sent) == [("X-Other", "2")]
-
-
-def test_the_upstreams_headers_reach_the_client():
-    sent = [
-        ("Content-Type", "application/json"),
-        ("Content-Length", "12"),
-        ("Request-Id", "req_1"),
-        ("Retry-After", "7"),
-        ("Anthropic-Ratelimit-Requests-Remaining", "9"),
-        ("X-Multi", "a"),
-        ("X-Multi", "b"),
-        ("Date", "Mon, 01 Jan 2026 00:00:00 GMT"),
-    ]
-    dropped = [
-        ("Connection", "close, X-Hop"),
-        ("X-Hop", "1"),
-        ("Transfer-Encoding", "chunked"),
-        ("Keep-Alive", "timeout=5"),
-        ("Set-Cookie", "__cf_bm=1"),
-        ("Alt-Svc", "h3"),
-        ("Strict-Transport-Security", "max-age=1"),
-        ("Proxy-Authenticate", "Basic"),
-    ]
-    assert to_client([*dropped, *sent]) == sent
 
 
 def test_a_value_that_no_header_may_have_does_not_reach_the_client():

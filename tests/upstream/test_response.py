@@ -149,13 +149,8 @@ def test_what_comes_behind_an_answer_costs_the_connection_and_changes_nothing(be
 
 
 REFUSED = [
-    *(
-        b"SSH-2.0-OpenSSH_9.2\r\n",
-        b"\x15\x03\x01\x00\x02\x02\x50",
-        b"hello",
-        b"HTTP/1.1 20 OK\r\n",
-        b"HTTP/1.1 2000 OK\r\n",
-    ),
+    *(b"SSH-2.0-OpenSSH_9.2\r\n", b"\x15\x03\x01\x00\x02\x02\x50", b"hello"),
+    *(b"HTTP/1.1 20 OK\r\n", b"HTTP/1.1 2000 OK\r\n"),
     *(OK + line + b"\r\n\r\n" for line in (b"X", b"X : y", b": y", b"X: a\0b", b"X: a\rb")),
     *(OK + b"Content-Length: " + length + b"\r\n\r\nhi" for length in (b"-2", b"+2", b"2, 2", b"0x2", b"9" * 30)),
     *(OK + LENGTH + more + b"\r\nhi" for more in (LENGTH, CHUNKED)),

@@ -7,7 +7,7 @@ import pytest
 from tests.upstream.loops import on_both_loops
 from tests.upstream.reading import read_all
 from upstream.body_stream import BodyStream
-from upstream.client import UpstreamClient, UpstreamTimeoutError, UpstreamUnreachableError
+from upstream.client import UpstreamClient, UpstreamTimeoutError
 
 pytestmark = on_both_loops
 
@@ -94,17 +94,6 @@ async def test_a_request_whose_client_gives_up_ends_with_the_reason(provider, cl
     with pytest.raises(LeftError):
         await client.open("POST", provider.url, [], late)
     assert provider.bodies() == []
-
-
-async def test_a_provider_that_hangs_up_half_way_ends_the_request(provider, client):
-    body = BodyStream(None)
-    task = asyncio.create_task(client.open("POST", provider.url, [], body))
-    await provider.begun.wait()
-    provider.connections[0].transport.abort()
-    with pytest.raises(UpstreamUnreachableError):
-        await task
-    body.feed(b"late")
-    body.end()
 
 
 async def test_a_provider_that_has_the_whole_body_and_says_nothing_is_given_up(provider):

@@ -9,7 +9,6 @@ import pytest
 from tests.cases import for_each
 from tests.upstream.openid.stand_in import StandIn
 from tests.upstream.openid.tokens import NOW, private_key, published, signed
-from upstream.client import UpstreamClient
 from upstream.connections.network import DIRECT
 from upstream.openid import provider
 from upstream.openid.documents import OpenIDError, ProviderUnavailableError, SignInRefusedError, UnknownKeyError
@@ -42,22 +41,16 @@ def stand_in(io_loop):
 
 
 @pytest.fixture
-def make(io_loop, stand_in, clock):
+def make(client, stand_in, clock):
     """Makes the provider of the stand-in."""
 
-    async def open_client():
-        return UpstreamClient(connect_timeout=5, idle_timeout=5)
-
-    http = io_loop.run_sync(open_client)
-
     def make(secret="s%:", **rules):
-        client = OpenIDClient(stand_in.issuer, "ai-bridge", secret)
+        known = OpenIDClient(stand_in.issuer, "ai-bridge", secret)
         return OpenIDProvider(
-            client, Rules(**rules), http, network_of=lambda _: DIRECT, time=lambda: NOW, monotonic=clock
+            known, Rules(**rules), client, network_of=lambda _: DIRECT, time=lambda: NOW, monotonic=clock
         )
 
-    yield make
-    io_loop.run_sync(http.close)
+    return make
 
 
 async def sign_in(openid, stand_in, prepare=None):
@@ -219,13 +212,3 @@ async def test_an_access_token_that_would_be_two_headers_is_not_sent(make, stand
     openid = make(username_claim="preferred_username")
     assert await refusal(openid, stand_in, split) == "the access token cannot be used"
     assert "/me" not in stand_in.paths
-
-
-async def test_any_server_finishes_what_another_one_began(make, stand_in):
-    flow, url = await make().begin("overview", REDIRECT)
-    stand_in.nonce = parse_qs(urlsplit(url).query)["nonce"][0]
-    stand_in.sign_in(NOW)
-    another = make()
-    kept = another.read_flow(flow.write())
-    found = await another.finish(kept, {"state": flow.state, "code": "the-code"}, REDIRECT)
-    assert (found.subject, kept.view) == ("s", "overview")

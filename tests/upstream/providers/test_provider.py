@@ -41,25 +41,19 @@ def test_the_upstream_url_keeps_path_and_query_as_sent(type_, base_url, path, qu
     assert Provider("p", ProviderType(type_), base_url).url(path, query) == url
 
 
-def test_a_provider_refuses_in_its_own_dialect_and_the_demo_in_that_of_the_path():
-    for path in ("/v1/messages/batches", "/messages", "/v1/v1/messages", "/api/x", "/v1/files", "/"):
-        guessed = ANTHROPIC if "messages" in path or "api" in path else OPENAI
-        for kind, dialect in (("openai", OPENAI), ("anthropic", ANTHROPIC), ("demo", guessed)):
-            assert Provider("p", ProviderType(kind), "http://h/").dialect_of(path) is dialect
-
-
-def test_the_providers_of_aws_refuse_in_the_dialect_of_what_is_served_there():
-    requested = [
-        ("bedrock", "/model/m/invoke"),
-        ("bedrock", "/"),
-        ("bedrock-mantle", "/v1/messages"),
-        ("bedrock-mantle", "/anthropic/v1/messages"),
-        ("bedrock-mantle", "/v1/models"),
-        ("claude-aws", "/"),
-    ]
-    dialects = [Provider("p", ProviderType(kind), "http://h/").dialect_of(path) for kind, path in requested]
-    anthropic, openai = ANTHROPIC, OPENAI
-    assert dialects == [BEDROCK, BEDROCK, anthropic, anthropic, openai, anthropic]
+@for_each(
+    ("type_", "path", "dialect"),
+    *(("openai", path, OPENAI) for path in ("/v1/messages/batches", "/v1/files")),
+    *(("anthropic", path, ANTHROPIC) for path in ("/v1/messages", "/v1/files")),
+    *(("demo", path, ANTHROPIC) for path in ("/v1/messages/batches", "/messages", "/v1/v1/messages", "/api/x")),
+    *(("demo", path, OPENAI) for path in ("/v1/files", "/")),
+    *(("bedrock", path, BEDROCK) for path in ("/model/m/invoke", "/")),
+    *(("bedrock-mantle", path, ANTHROPIC) for path in ("/v1/messages", "/anthropic/v1/messages")),
+    ("bedrock-mantle", "/v1/models", OPENAI),
+    ("claude-aws", "/", ANTHROPIC),
+)
+def test_a_provider_refuses_in_its_own_dialect_and_others_in_that_of_the_path(type_, path, dialect):
+    assert Provider("p", ProviderType(type_), "http://h/").dialect_of(path) is dialect
 
 
 class NoAuthorizer:

@@ -8,7 +8,6 @@ import pytest
 
 from tests.cases import for_each
 from tests.upstream.reports.stand_in import ANTHROPIC_KEY, OPENAI_KEY, Entry
-from upstream.client import UpstreamClient
 from upstream.reports import apis as pages_module
 from upstream.reports.apis import ReportPages, headers_of, read_anthropic, read_openai
 from upstream.reports.reported import NO_MODEL, Reported, ReportedTokens, ReportError
@@ -23,16 +22,6 @@ ENTRIES = [
     Entry(DAYS[5], "searches", usd="0.1"),
     Entry(DAYS[35], "m-1", 9, 9, 0, 0, "0.9", tier="priority"),
 ]
-
-
-@pytest.fixture
-def client(io_loop):
-    async def make():
-        return UpstreamClient(connect_timeout=5, idle_timeout=5)
-
-    client = io_loop.run_sync(make)
-    yield client
-    io_loop.run_sync(client.close)
 
 
 @pytest.fixture
