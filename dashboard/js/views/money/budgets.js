@@ -13,7 +13,7 @@ const PAGE = 100;
 export default function Budgets() {
   const pages = usePages("budgets", {}, "offset", PAGE);
   return html`
-    <p role="status" class="quiet range-text">${pages.count ? `${plural(pages.count, "budget")}, those first of which most is spent` : ""}</p>
+    <p role="status" class="quiet range-text">${pages.count ? `${plural(pages.count, "budget")}, most spent first` : ""}</p>
     ${pages.rows.length > 0 &&
     html`
       <section class="card">
